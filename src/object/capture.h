@@ -15,13 +15,14 @@
 #include "image/gap.h"
 #include "image/image.h"
 #include "image/schema.h"
+#include "kernel/ns.h"
+#include "kernel/proc-stat.h"
+#include "kernel/proc-status.h"
 #include "task/script.h"
 #include "task/task.h"
 
 /* Positive outcome of a capture function: the object is not in the set, a gap says why. */
 #define CAPTURE_GAP 1
-
-enum ns_kind { NS_MNT, NS_NET, NS_PID, NS_UTS, NS_IPC, NS_USER, NS_CGROUP, NS_TIME, NS_KIND_COUNT };
 
 /* One namespace of the container. The id is the image set's (mountpoints-<id>, netns-<id>...). */
 struct capture_ns {
@@ -41,7 +42,7 @@ struct capture {
 	struct gap_list *gaps;
 	struct task_tree *tree;
 	struct task *root;		     /* the root task: the container's init */
-	struct capture_ns ns[NS_KIND_COUNT]; /* of the root task */
+	struct capture_ns ns[NS_KINDS];	     /* of the root task, by enum ns_kind */
 	int root_dir;			     /* O_PATH of the root task's root directory */
 	uint32_t next_id;		     /* for images that need a number of their own */
 	struct file_index *files;
