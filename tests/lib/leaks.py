@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""leaks: what is on this machine before and after, of the kinds that amber could leave behind.
+
+Counts only what can be told to be amber's or the tests' own (by name, by executable, by the mark in
+the environment), so that other work on the machine does not disturb.
+"""
+import os
+from pathlib import Path
+
+from lib import host
+from lib.amber import BINARY
+
+FOLDERS = ("/run/amber", "/var/lib/amber", "/tmp", "/dev/shm", "/run/netns", "/var/lib/amber-t", "/run/runc")
+
+
+def processes(mark):
+    """amber itself, and everything started (or restored) with our mark."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            environ = (entry / "environ").read_bytes()
+            exe = os.readlink(entry / "exe")
+        except OSError:
+            continue
+        ours = f"{host.MARK}={mark}".encode() in environ.split(b"\0")
+        if ours or (exe == str(BINARY) and f"{host.MARK}=".encode() in environ):
+            found.add(f"process {entry.name} {exe}")
+    return found
+
+
+def snapshot(mark):
+    """The set of everything of ours that exists now."""
+    found = processes(mark)
+    found |= {f"mount {m}" for m in host.mounts() if "amber" in m}
+    for folder in FOLDERS:
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            continue
+        strict = folder in ("/run/amber", "/var/lib/amber")
+        found |= {f"file {folder}/{n}" for n in names if strict or "amber" in n}
+    for top, dirs, _files in os.walk("/sys/fs/cgroup"):
+        found |= {f"cgroup {top}/{d}" for d in dirs if d.startswith("amber") and d != "amber-t"}
+    return found
+
+
+class Leaks:
+    """Compare the machine with itself: with Leaks(name): ... raises when something was left."""
+
+    def __init__(self, mark, timeout=10):
+        self.mark = mark
+        self.timeout = timeout
+        self.before = None
+
+    def __enter__(self):
+        self.before = snapshot(self.mark)
+        return self
+
+    def left(self):
+        return sorted(snapshot(self.mark) - self.before)
+
+    def __exit__(self, kind, *_exc):
+        if kind is None:
+            try:
+                host.until("nothing left behind", lambda: not self.left(), self.timeout, 0.2)
+            except host.Failed:
+                raise AssertionError("left behind:\n" + "\n".join(self.left())) from None
