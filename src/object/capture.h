@@ -34,6 +34,9 @@ struct capture_ns {
 
 struct file_index; /* object/file-index.h: open file descriptions seen so far, by kcmp */
 struct mount_index; /* object/mount.h: mounts of the container by mnt_id */
+struct file_facts_list;
+struct shmem_list;
+struct proc_fdinfo; /* kernel/proc-fdinfo.h */
 struct sock_index; /* object/socket.h: sockets of the net namespace, by inode, from sock_diag */
 
 struct capture {
@@ -48,6 +51,8 @@ struct capture {
 	struct file_index *files;
 	struct mount_index *mounts;
 	struct sock_index *sockets;
+	struct file_facts_list *facts; /* object/file-facts.h: what is hashed after the thaw */
+	struct shmem_list *shmem;      /* object/shmem.h: shared memory that memory/ dumps */
 	uint64_t ghost_max; /* bytes of a deleted file's content that are captured; beyond it: a gap */
 };
 
@@ -69,6 +74,7 @@ struct fd_facts {
 	struct stat st;
 	const char *link;    /* text of /proc/<pid>/fd/<fd>, "(deleted)" included */
 	struct bytes fdinfo; /* text of /proc/<pid>/fdinfo/<fd>, for kernel/proc-fdinfo.h */
+	const struct proc_fdinfo *info; /* the same, parsed; lives as long as the facts */
 	uint32_t id;	     /* of the FileEntry */
 };
 

@@ -47,6 +47,8 @@ struct restore_file {
 	int fd; /* in every task, at or above rst->fd_base, until the task closes it; -1 = gap */
 };
 
+struct shmem_pool;
+struct tty_pool;
 struct restore_shared; /* memory shared by the controller and all tasks: notes, first error, barriers */
 
 struct restore {
@@ -63,6 +65,9 @@ struct restore {
 	uint32_t ns_mask; /* CLONE_NEW* flags of the namespaces that the images describe */
 	struct image *mountpoints; /* of the root's mount namespace, NULL = none in the images */
 	void *mounts; /* object/mount.h: restored mounts by image mnt_id */
+	struct shmem_pool *shmem; /* object/shmem.h: memory shared by tasks, filled once */
+	struct tty_pool *ttys;	  /* object/tty.c: terminals made so far */
+	int console_fd; /* takes what goes to a reader outside (stdout, stderr, terminals); -1: lost */
 };
 
 /* restore_file_find - the open description of a FileEntry id, NULL when there is none. */
@@ -77,3 +82,11 @@ struct restore_task *restore_task_find(struct restore *rst, pid_t pid);
  */
 void restore_gap(struct restore *rst, enum gap_effect effect, const char *kind, pid_t pid,
 		 const char *subject, const char *fmt, ...) _printf_(6, 7);
+
+/*
+ * restore_hold - keep a descriptor of the root task open for as long as the sandbox lives.
+ * The far end of what reached outside of the container (a terminal's master) must stay open although
+ * no task of the copy has it. The controller takes it over (pidfd_getfd) before the tasks run on.
+ * @drain: copy what can be read from it to the console
+ */
+void restore_hold(struct restore *rst, int fd, bool drain);
