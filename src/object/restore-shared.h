@@ -21,12 +21,22 @@ struct restore_note {
 	char reason[512];
 };
 
+#define RESTORE_HELD_MAX 64
+
+/* A descriptor of the root task that the controller takes over; see restore_hold(). */
+struct restore_held {
+	int fd;
+	bool drain;
+};
+
 struct restore_shared {
 	uint32_t error_taken; /* somebody is writing, or has written, the first error */
 	uint32_t error_ready; /* it is complete */
 	struct error error;
 	uint32_t n_notes; /* asked for; those beyond the maximum are only counted */
 	struct restore_note notes[RESTORE_NOTES_MAX];
+	uint32_t n_held; /* written by the root task only, before it says that it is ready */
+	struct restore_held held[RESTORE_HELD_MAX];
 };
 
 /* restore_shared_fail - report an error. The first one wins. Callable in any task. */

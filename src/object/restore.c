@@ -62,6 +62,19 @@ void restore_gap(struct restore *rst, enum gap_effect effect, const char *kind, 
 	__atomic_store_n(&note->written, 1, __ATOMIC_RELEASE);
 }
 
+void restore_hold(struct restore *rst, int fd, bool drain)
+{
+	struct restore_shared *shared = rst->shared;
+
+	if (shared->n_held == RESTORE_HELD_MAX) {
+		restore_gap(rst, GAP_DEGRADED, "restore", 0, "held descriptors",
+			    "more than %d far ends were outside of the container; the rest is closed",
+			    RESTORE_HELD_MAX);
+		return;
+	}
+	shared->held[shared->n_held++] = (struct restore_held){ .fd = fd, .drain = drain };
+}
+
 void restore_shared_fail(struct restore_shared *shared, const struct error *err)
 {
 	if (__atomic_exchange_n(&shared->error_taken, 1, __ATOMIC_ACQ_REL))
