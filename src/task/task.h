@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * task: other people's tasks while amber holds them.
+ *
+ * Plain structs, filled by task/seize.h and by task/puppet.h, read by capture and restore. task/ is
+ * the only user of ptrace in amber; every function of it must be called from the one thread that
+ * stopped the tasks, because the kernel lets no other.
+ */
+#pragma once
+
+#include <sys/types.h>
+#include <sys/user.h>
+
+#include "base/arena.h"
+#include "base/op.h"
+
+enum task_state {
+	TASK_RUNNING = 0,   /* was running or sleeping when we stopped it */
+	TASK_GROUP_STOPPED, /* SIGSTOP and its kin had stopped it before us; it stays so afterwards
+			     */
+	TASK_ZOMBIE,	    /* dead and not waited for: no threads, no memory, only exit_code */
+	TASK_GONE,	    /* died while we held it; never among those listed after a stop */
+};
+
+struct task;
+
+struct thread {
+	struct task *task;
+	pid_t tid;    /* in our pid namespace */
+	pid_t ns_tid; /* in the task's own, innermost one */
+	bool seized;  /* we are its tracer */
+	bool stopped; /* and it stands in a ptrace-stop */
+	bool script; /* a script session has borrowed it: its kernel registers are not `regs` now */
+	bool woken; /* its call was about to return a spurious EINTR: it was put back in front of it
+		     */
+	int stop_signal; /* of the group stop, 0 = none */
+
+	/*
+	 * The registers as the kernel held them at the stop (a call that was interrupted still
+	 * shows as orig_rax >= 0 and rax = -ERESTART...), except that a thread inside an rseq
+	 * critical section is already at its abort handler, where any preemption would have taken
+	 * it too. What belongs into an image is regs_redo(): task/regs.h.
+	 */
+	struct user_regs_struct regs;
+	uint64_t sigmask; /* blocked signals, bit N-1 = signal N; what sigsuspend() and its kin will
+			     restore */
+	uint64_t sigpending; /* of the thread, at the stop */
+	int seccomp;	     /* "Seccomp:" of its status: 0 none, 1 strict, 2 filter */
+};
+
+struct task {
+	pid_t pid;    /* in our pid namespace */
+	pid_t ns_pid; /* in its own, innermost one */
+	pid_t ppid, pgid,
+		sid; /* in our pid namespace; 0 where the number is not visible from here */
+	int pidfd;   /* -1 for zombies on kernels that refuse one */
+	int proc_fd; /* /proc/<pid>, O_PATH|O_DIRECTORY */
+	enum task_state state;
+	int exit_code;	 /* of a zombie, as wait4() would give it */
+	int exit_signal; /* what it sends its parent when it ends, SIGCHLD as a rule */
+	char comm[16];
+	struct task *parent;	/* within the tree; NULL for roots */
+	struct thread *threads; /* [0] is the leader (tid == pid) where it is alive */
+	size_t n_threads;
+	uint64_t shared_pending; /* ShdPnd at the stop */
+	uint64_t sig_ignored, sig_caught;
+};
+
+/* What scripts remember between tasks, so that a libc is searched once (task/gadget.h). */
+struct gadget_cache;
+
+struct task_tree {
+	struct task **tasks; /* parents stand before their children */
+	size_t n_tasks;
+	struct arena arena; /* of the structs */
+	struct gadget_cache *gadgets;
+	uint64_t stopping_ns, stopped_ns,
+		resumed_ns; /* CLOCK_MONOTONIC: first interrupt, all stand, first one runs again */
+};
+
+#define TASK_TREE_INIT ((struct task_tree){ 0 })
+
+#define foreach_task(t, tree)                                                                      \
+	for (size_t _i_task = 0; _i_task < (tree)->n_tasks && ((t) = (tree)->tasks[_i_task], 1);   \
+	     _i_task++)
+#define foreach_thread(th, t)                                                                      \
+	for ((th) = (t)->threads; (th) < (t)->threads + (t)->n_threads; (th)++)
+
+/* task_find - by pid in our namespace. NULL when the tree has none. */
+struct task *task_find(const struct task_tree *tree, pid_t pid);
+
+/* task_find_ns - by pid in the tasks' own innermost namespace; the first one found. */
+struct task *task_find_ns(const struct task_tree *tree, pid_t ns_pid);
+
+/* task_leader - the leader, or the first thread left when the leader has exited. NULL for zombies.
+ */
+struct thread *task_leader(struct task *task);
+
+/* task_name - "1234 (redis-server)" for messages; buf is the caller's, at least 40 bytes. */
+const char *task_name(const struct task *task, char *buf, size_t size);
+
+/*
+ * task_read, task_write - memory of a stopped task, whole or not at all.
+ * @addr: in the task; read-only and unreadable private mappings are reached too (through
+ * /proc/<pid>/mem) Returns 0, -EFAULT when some of it is not mapped, or another negative errno; err
+ * names pid and address.
+ */
+int task_read(const struct task *task, uint64_t addr, void *data, size_t len,
+	      struct error *err) _must_check_;
+int task_write(const struct task *task, uint64_t addr, const void *data, size_t len,
+	       struct error *err) _must_check_;
