@@ -108,7 +108,7 @@ static int read_header(struct reader *reader, struct error *err)
 {
 	const struct image_type *type = &image_types[reader->kind];
 	uint32_t head = type->service ? IMAGE_MAGIC_SERVICE : IMAGE_MAGIC_COMMON;
-	uint32_t word;
+	uint32_t word = 0;
 	int r;
 
 	r = read_u32(reader, &word, err);
@@ -163,7 +163,7 @@ static int read_entry(struct reader *reader, struct error *err)
 	const ProtobufCMessageDescriptor *desc = next_message(reader);
 	struct bytes packed = { 0 }, extra = { 0 };
 	ProtobufCMessage *msg = NULL;
-	uint32_t size;
+	uint32_t size = 0;
 	int r;
 
 	if (reader->n_entries == IMAGE_ENTRIES_MAX)
