@@ -106,30 +106,34 @@ struct fd_kind {
 /*
  * One thing that a task or a thread has besides descriptors and memory: signal actions, timers,
  * credentials, limits. The table is object/kinds.c. Capture is two passes around one script: ask()
- * appends system calls, take() reads their results; facts that /proc or ptrace tell need no ask().
+ * appends system calls and keeps what it needs to find their results in *state (of the set's arena),
+ * take() reads them; facts that /proc or ptrace tell need no ask().
  */
 struct task_capture {
 	struct task *task;
-	struct proc_status *status; /* of the leader, read in the stop */
-	struct proc_stat *stat;
-	Img__Core *core; /* the leader's: tc, ids and thread_core are there */
+	struct proc_status status; /* of the leader, read in the stop */
+	struct proc_stat stat;
+	Img__Core *core;	  /* the leader's: tc and thread_core are there */
 	Img__Core **thread_cores; /* one a thread, [0] == core */
-	uint32_t call;	 /* index of the kind's first call in the script, kept by the walker */
+	Img__Mm *mm;
 };
 
 struct task_kind {
 	const char *name;
-	int (*ask)(struct capture *cap, struct task_capture *tc, struct script *s, struct error *err);
-	int (*take)(struct capture *cap, struct task_capture *tc, struct script *s, struct error *err);
+	int (*ask)(struct capture *cap, struct task_capture *tc, struct script *s, void **state,
+		   struct error *err);
+	int (*take)(struct capture *cap, struct task_capture *tc, struct script *s, void *state,
+		    struct error *err);
+	/* The same for each thread; the session has borrowed exactly this one. */
 	int (*ask_thread)(struct capture *cap, struct task_capture *tc, size_t thread,
-			  struct script *s, struct error *err);
+			  struct script *s, void **state, struct error *err);
 	int (*take_thread)(struct capture *cap, struct task_capture *tc, size_t thread,
-			   struct script *s, struct error *err);
+			   struct script *s, void *state, struct error *err);
 	/* In the newborn task itself, in plain C: pids, namespaces and descriptors are right, the
 	 * address space is still amber's, privileges are still whole. */
 	int (*revive)(struct restore *rst, struct restore_task *task, struct error *err);
 	/* From outside: calls to be made in a thread of the new address space, in table order; the last
-	 * rows drop privileges. */
+	 * rows drop privileges. All threads exist, all signals are blocked. Every call must succeed. */
 	int (*revive_thread)(struct restore *rst, struct restore_task *task, size_t thread,
 			     struct script *s, struct error *err);
 };
