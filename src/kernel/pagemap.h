@@ -11,7 +11,8 @@
 #include "base/buf.h"
 
 /* The categories of PAGEMAP_SCAN, same bits as the kernel's PAGE_IS_*. */
-#define PAGEMAP_WPALLOWED (1ULL << 0)  /* the mapping is tracked by asynchronous write-protection  \
+#define PAGEMAP_WPALLOWED                                                                          \
+	(1ULL << 0)		       /* the mapping is tracked by asynchronous write-protection  \
 					*/
 #define PAGEMAP_WRITTEN	   (1ULL << 1) /* written since it was protected */
 #define PAGEMAP_FILE	   (1ULL << 2) /* a page of a file (or of shared memory) */

@@ -41,7 +41,7 @@ struct proc_status {
 	bool no_new_privs;
 	uint32_t seccomp; /* 0 off, 1 strict, 2 filter */
 	uint32_t seccomp_filters;
-	char thp_enabled; /* -1 unknown */
+	bool thp_enabled, has_thp_enabled;
 	uint64_t voluntary_switches, nonvoluntary_switches;
 };
 

@@ -39,3 +39,6 @@ int proc_readlink(int proc_fd, const char *name, struct arena *arena, const char
 /* proc_malformed - the error of a /proc text that is not what we know; what = the file's name,
  * which = what was looked for. Returns -EBADMSG. */
 int proc_malformed(struct error *err, const char *what, const char *which);
+
+/* proc_too_many - the error of a list longer than its hard maximum. Returns -E2BIG. */
+int proc_too_many(struct error *err, const char *what, size_t max);

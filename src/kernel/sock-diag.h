@@ -45,10 +45,9 @@ struct sock_unix {
 	const unsigned char
 		*name; /* as bind() took it; starts with NUL when abstract; NULL = unnamed */
 	size_t name_len;
-	bool has_vfs; /* name is a path that was bound: its file */
-	uint32_t vfs_ino,
-		vfs_dev; /* dev as new_encode_dev() (major << 8 | minor, low 20 bits split) */
-	uint32_t peer;	 /* ino of the other end, 0 = none or gone */
+	bool has_vfs;		   /* name is a path that was bound: its file */
+	uint32_t vfs_ino, vfs_dev; /* dev as the kernel keeps it: major << 20 | minor */
+	uint32_t peer;		   /* ino of the other end, 0 = none or gone */
 	uint32_t *icons; /* listener: ino of the *client* of each connection not accepted yet */
 	size_t n_icons;
 	uint32_t rqueue,
