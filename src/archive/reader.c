@@ -94,8 +94,8 @@ static int inflate_stream(struct archive *in, int out, struct error *err)
 			return 0;
 		total += (uint64_t)n;
 		if (total > ARCHIVE_INFLATED_MAX)
-			return error_set(err, ERROR_INPUT, EFBIG, "inflates to more than %llu bytes",
-					 ARCHIVE_INFLATED_MAX);
+			return error_set(err, ERROR_INPUT, EFBIG,
+					 "inflates to more than %llu bytes", ARCHIVE_INFLATED_MAX);
 		r = fd_write_all(out, block, (size_t)n, err);
 		if (r < 0)
 			return r;
@@ -134,7 +134,7 @@ int archive_reader_open(struct archive_reader *a, const char *path, struct error
 {
 	struct stat st;
 	void *map;
-	int fd, r;
+	int fd = -1, r;
 
 	*a = ARCHIVE_READER_INIT;
 	a->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -143,9 +143,9 @@ int archive_reader_open(struct archive_reader *a, const char *path, struct error
 	if (fstat(a->fd, &st) < 0)
 		return error_errno(err, errno, "cannot look at %s", path);
 	if (!S_ISREG(st.st_mode))
-		return error_hint(err,
-				  error_set(err, ERROR_USAGE, EINVAL, "%s is no regular file", path),
-				  "give the archive's file name");
+		return error_hint(
+			err, error_set(err, ERROR_USAGE, EINVAL, "%s is no regular file", path),
+			"give the archive's file name");
 	a->file_size = (uint64_t)st.st_size;
 	if (is_compressed(a->fd)) {
 		r = inflate(a->fd, &fd, err);

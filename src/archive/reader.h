@@ -2,9 +2,9 @@
 /*
  * reader: a checkpoint archive, read where it lies.
  *
- * The file is mapped; nothing is unpacked and nothing is trusted. Compressed archives (podman's zstd,
- * gzip) are first inflated into an unnamed file. An archive that is cut off can still be read as far
- * as it goes: what is missing is a problem of the reader, not a failure.
+ * The file is mapped; nothing is unpacked and nothing is trusted. Compressed archives (podman's
+ * zstd, gzip) are first inflated into an unnamed file. An archive that is cut off can still be read
+ * as far as it goes: what is missing is a problem of the reader, not a failure.
  */
 #pragma once
 
@@ -13,10 +13,10 @@
 
 struct archive_reader {
 	struct arena arena;
-	int fd;	  /* of what is mapped: the file itself or its inflated copy */
+	int fd; /* of what is mapped: the file itself or its inflated copy */
 	struct bytes data;
-	uint64_t file_size;   /* of the file as given */
-	bool compressed;      /* data is an inflated copy */
+	uint64_t file_size; /* of the file as given */
+	bool compressed;    /* data is an inflated copy */
 	struct tar_member *members;
 	size_t n_members;
 	bool damaged;	      /* the end was not reached */
@@ -35,8 +35,10 @@ struct archive_reader {
  */
 int archive_reader_open(struct archive_reader *a, const char *path, struct error *err) _must_check_;
 
-/* archive_reader_parse - the same on bytes in memory; for tests and the fuzzer. data is borrowed. */
-int archive_reader_parse(struct archive_reader *a, struct bytes data, struct error *err) _must_check_;
+/* archive_reader_parse - the same on bytes in memory; for tests and the fuzzer. data is borrowed.
+ */
+int archive_reader_parse(struct archive_reader *a, struct bytes data,
+			 struct error *err) _must_check_;
 
 void archive_reader_deinit(struct archive_reader *a);
 
@@ -50,5 +52,5 @@ struct bytes archive_member_data(const struct archive_reader *a, const struct ta
  * archive_load_images - parse every image below checkpoint/ into a set, and stats-dump.
  * Damaged images become problems of the set. Returns 0 or -ENOMEM.
  */
-int archive_load_images(const struct archive_reader *a, struct image_set *set, struct error *err)
-	_must_check_;
+int archive_load_images(const struct archive_reader *a, struct image_set *set,
+			struct error *err) _must_check_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tar: see tar.h. POSIX.1-2008 pax interchange format; GNU base-256 numbers and 'L' names when reading.
+ * tar: see tar.h. POSIX.1-2008 pax interchange format; GNU base-256 numbers and 'L' names when
+ * reading.
  */
 #include "archive/tar.h"
 
@@ -9,8 +10,18 @@
 
 /* Field offsets of a ustar header. */
 enum {
-	F_NAME = 0, F_MODE = 100, F_UID = 108, F_GID = 116, F_SIZE = 124, F_MTIME = 136,
-	F_CHKSUM = 148, F_TYPE = 156, F_LINK = 157, F_MAGIC = 257, F_VERSION = 263, F_PREFIX = 345,
+	F_NAME = 0,
+	F_MODE = 100,
+	F_UID = 108,
+	F_GID = 116,
+	F_SIZE = 124,
+	F_MTIME = 136,
+	F_CHKSUM = 148,
+	F_TYPE = 156,
+	F_LINK = 157,
+	F_MAGIC = 257,
+	F_VERSION = 263,
+	F_PREFIX = 345,
 };
 
 static void put_octal(unsigned char *field, size_t width, uint64_t value)
@@ -48,7 +59,10 @@ static int put_block(const struct tar_member *m, struct buf *out, struct error *
 	put_octal(block + F_SIZE, 12, m->size);
 	put_octal(block + F_MTIME, 12, m->mtime > 0 ? (uint64_t)m->mtime : 0);
 	block[F_TYPE] = (unsigned char)m->type;
-	memcpy(block + F_MAGIC, "ustar\0" "00", 8);
+	memcpy(block + F_MAGIC,
+	       "ustar\0"
+	       "00",
+	       8);
 	put_octal(block + F_CHKSUM, 7, checksum(block));
 	block[F_CHKSUM + 7] = ' ';
 	return buf_append(out, block, sizeof(block), err);
@@ -57,7 +71,9 @@ static int put_block(const struct tar_member *m, struct buf *out, struct error *
 /* A PAX header whose only record is a comment, blocks long in all. */
 static int put_filler(uint64_t blocks, int64_t mtime, struct buf *out, struct error *err)
 {
-	struct tar_member pax = { .name = "././@PaxHeader", .type = 'x', .mode = 0644, .mtime = mtime };
+	struct tar_member pax = {
+		.name = "././@PaxHeader", .type = 'x', .mode = 0644, .mtime = mtime
+	};
 	size_t fill = (size_t)(blocks - 1) * TAR_BLOCK, start;
 	int r;
 
@@ -217,8 +233,9 @@ static int header_parse(struct bytes data, uint64_t pos, struct arena *arena, st
 		return error_set(err, ERROR_INPUT, EINVAL,
 				 "tar header at offset %llu has a wrong checksum",
 				 (unsigned long long)pos);
-	if (get_number(block + F_SIZE, 12, &m->size) < 0 || get_number(block + F_MODE, 8, &mode) < 0 ||
-	    get_number(block + F_UID, 8, &m->uid) < 0 || get_number(block + F_GID, 8, &m->gid) < 0 ||
+	if (get_number(block + F_SIZE, 12, &m->size) < 0 ||
+	    get_number(block + F_MODE, 8, &mode) < 0 || get_number(block + F_UID, 8, &m->uid) < 0 ||
+	    get_number(block + F_GID, 8, &m->gid) < 0 ||
 	    get_number(block + F_MTIME, 12, &mtime) < 0)
 		return error_set(err, ERROR_INPUT, EINVAL,
 				 "tar header at offset %llu holds a number that is none",
@@ -233,7 +250,8 @@ static int header_parse(struct bytes data, uint64_t pos, struct arena *arena, st
 }
 
 /* Data and padding of a member lie inside the archive? Moves *pos behind them. */
-static int skip_data(struct bytes data, const struct tar_member *m, uint64_t *pos, struct error *err)
+static int skip_data(struct bytes data, const struct tar_member *m, uint64_t *pos,
+		     struct error *err)
 {
 	uint64_t room = data.len - m->offset;
 
@@ -252,7 +270,8 @@ static int extension_parse(struct bytes data, const struct tar_member *m, struct
 	int r = 0;
 
 	if (m->size > TAR_PAX_MAX)
-		return error_set(err, ERROR_INPUT, EINVAL, "tar extension at offset %llu is too long",
+		return error_set(err, ERROR_INPUT, EINVAL,
+				 "tar extension at offset %llu is too long",
 				 (unsigned long long)m->header);
 	if (m->type == 'x')
 		r = pax_parse(body, arena, ext);
@@ -263,7 +282,8 @@ static int extension_parse(struct bytes data, const struct tar_member *m, struct
 	if (r == -ENOMEM)
 		return error_nomem(err);
 	if (r < 0)
-		return error_set(err, ERROR_INPUT, EINVAL, "tar extension at offset %llu is damaged",
+		return error_set(err, ERROR_INPUT, EINVAL,
+				 "tar extension at offset %llu is damaged",
 				 (unsigned long long)m->header);
 	return 0;
 }
@@ -299,9 +319,10 @@ int tar_next(struct bytes data, struct arena *arena, uint64_t *pos, struct tar_m
 
 	for (;;) {
 		if (*pos > data.len || data.len - *pos < TAR_BLOCK)
-			return error_set(err, ERROR_INPUT, EINVAL,
-					 "the archive is cut off at offset %zu: its end marker is missing",
-					 data.len);
+			return error_set(
+				err, ERROR_INPUT, EINVAL,
+				"the archive is cut off at offset %zu: its end marker is missing",
+				data.len);
 		if (all_zero(data.data + *pos)) {
 			if (start != *pos)
 				return error_set(err, ERROR_INPUT, EINVAL,

@@ -18,7 +18,7 @@
 struct tar_member {
 	const char *name;     /* as stored, without trailing slash */
 	const char *linkname; /* "" when none */
-	char type;	      /* '0' file, '5' directory, '1' hard link, '2' symlink, '3' char, ... */
+	char type; /* '0' file, '5' directory, '1' hard link, '2' symlink, '3' char, ... */
 	uint32_t mode;
 	uint64_t uid, gid;
 	int64_t mtime;
@@ -29,8 +29,8 @@ struct tar_member {
 
 /*
  * tar_header - the blocks that stand before a member's data.
- * @align: data must begin at a multiple of this many bytes (a multiple of TAR_BLOCK, 0 = any); reached
- *	by a PAX comment of the right length
+ * @align: data must begin at a multiple of this many bytes (a multiple of TAR_BLOCK, 0 = any);
+ *reached by a PAX comment of the right length
  * @pos: offset in the archive at which the returned blocks will be written
  * @out: appended to
  * Returns 0, -ENAMETOOLONG (name over 99 bytes), -ENOMEM.

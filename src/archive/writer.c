@@ -40,14 +40,15 @@ static int open_dir(struct archive_writer *w, const char *path, struct error *er
 		return error_set(err, ERROR_USAGE, EISDIR, "%s names no file", path);
 	w->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (w->dir < 0)
-		return error_hint(err,
-				  error_errno(err, errno, "cannot open the directory %s of the archive",
-					      dir),
-				  "make the directory, or choose another place with -o");
+		return error_hint(
+			err,
+			error_errno(err, errno, "cannot open the directory %s of the archive", dir),
+			"make the directory, or choose another place with -o");
 	return 0;
 }
 
-/* File systems without O_TMPFILE (some network and FUSE ones) get a hidden name, removed on failure. */
+/* File systems without O_TMPFILE (some network and FUSE ones) get a hidden name, removed on
+ * failure. */
 static int open_named(struct archive_writer *w, struct error *err)
 {
 	uint64_t random = 0;
@@ -152,8 +153,10 @@ int archive_begin(struct archive_writer *w, const char *name, struct error *err)
 	if (!m)
 		return error_nomem(err);
 	w->header = w->pos;
-	r = put_header(w, &(struct tar_member){ .name = name, .type = '0', .mode = 0600,
-						.mtime = w->mtime }, 0, err);
+	r = put_header(
+		w,
+		&(struct tar_member){ .name = name, .type = '0', .mode = 0600, .mtime = w->mtime },
+		0, err);
 	if (r < 0)
 		return r;
 	m->offset = w->pos;
@@ -177,8 +180,11 @@ int archive_end(struct archive_writer *w, struct error *err)
 	r = digest_end(&w->digest, m->sha256, err);
 	if (r < 0)
 		return r;
-	r = tar_header(&(struct tar_member){ .name = m->name, .type = '0', .mode = 0600,
-					     .size = m->size, .mtime = w->mtime },
+	r = tar_header(&(struct tar_member){ .name = m->name,
+					     .type = '0',
+					     .mode = 0600,
+					     .size = m->size,
+					     .mtime = w->mtime },
 		       w->header, 0, &header, err);
 	if (r < 0)
 		return r;
@@ -202,21 +208,25 @@ int archive_add(struct archive_writer *w, const char *name, const void *data, si
 
 int archive_add_dir(struct archive_writer *w, const char *name, struct error *err)
 {
-	return put_header(w, &(struct tar_member){ .name = name, .type = '5', .mode = 0700,
-						   .mtime = w->mtime }, 0, err);
+	return put_header(
+		w,
+		&(struct tar_member){ .name = name, .type = '5', .mode = 0700, .mtime = w->mtime },
+		0, err);
 }
 
-int archive_reserve(struct archive_writer *w, const char *name, uint64_t size,
-		    uint64_t *ret_offset, struct error *err)
+int archive_reserve(struct archive_writer *w, const char *name, uint64_t size, uint64_t *ret_offset,
+		    struct error *err)
 {
 	struct archive_member *m = member_new(w, name);
 	int r;
 
 	if (!m)
 		return error_nomem(err);
-	r = put_header(w, &(struct tar_member){ .name = name, .type = '0', .mode = 0600,
-						.size = size, .mtime = w->mtime },
-		       AMBER_PAGE_SIZE, err);
+	r = put_header(
+		w,
+		&(struct tar_member){
+			.name = name, .type = '0', .mode = 0600, .size = size, .mtime = w->mtime },
+		AMBER_PAGE_SIZE, err);
 	if (r < 0)
 		return r;
 	m->offset = w->pos;
@@ -299,9 +309,10 @@ static int give_name(struct archive_writer *w, struct error *err)
 		r = linkat(AT_FDCWD, proc, w->dir, w->base, AT_SYMLINK_FOLLOW);
 	}
 	if (r < 0)
-		return error_hint(err, error_errno(err, errno, "cannot give the archive its name %s",
-						   w->path),
-				  "choose another name with -o and take the checkpoint again");
+		return error_hint(
+			err,
+			error_errno(err, errno, "cannot give the archive its name %s", w->path),
+			"choose another name with -o and take the checkpoint again");
 	if (w->temp)
 		(void)unlinkat(w->dir, w->temp, 0);
 	w->temp = NULL;

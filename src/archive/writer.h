@@ -2,10 +2,11 @@
 /*
  * writer: a checkpoint archive being made.
  *
- * The file has no name until it is whole: it is made with O_TMPFILE beside its final place, so that a
- * killed amber leaves nothing, and is linked to its name after the last fsync. Members are hashed while
- * they are written; only page images, which are filled in any order while the container stands still,
- * are hashed from the page cache afterwards. The last two members are amber.json and SHA256SUMS.
+ * The file has no name until it is whole: it is made with O_TMPFILE beside its final place, so that
+ * a killed amber leaves nothing, and is linked to its name after the last fsync. Members are hashed
+ * while they are written; only page images, which are filled in any order while the container
+ * stands still, are hashed from the page cache afterwards. The last two members are amber.json and
+ * SHA256SUMS.
  */
 #pragma once
 
@@ -26,7 +27,7 @@ struct archive_writer {
 	int fd;		  /* the unnamed file, read-write */
 	const char *base; /* final file name in dir */
 	const char *path; /* as given, for messages */
-	char *temp;	  /* name of the temporary file where O_TMPFILE is not supported, else NULL */
+	char *temp; /* name of the temporary file where O_TMPFILE is not supported, else NULL */
 	uint64_t pos;
 	int64_t mtime; /* of all members: seconds since the epoch */
 	struct archive_member *members;
@@ -58,16 +59,16 @@ int archive_add_dir(struct archive_writer *w, const char *name, struct error *er
  * Only one member is open at a time.
  */
 int archive_begin(struct archive_writer *w, const char *name, struct error *err) _must_check_;
-int archive_write(struct archive_writer *w, const void *data, size_t len, struct error *err)
-	_must_check_;
+int archive_write(struct archive_writer *w, const void *data, size_t len,
+		  struct error *err) _must_check_;
 int archive_end(struct archive_writer *w, struct error *err) _must_check_;
 
 /*
  * archive_reserve - room for a member of size bytes whose data begins at a page boundary.
  * *ret_offset: where to pwrite() the data in w->fd, in any order, before archive_hash_reserved().
  */
-int archive_reserve(struct archive_writer *w, const char *name, uint64_t size,
-		    uint64_t *ret_offset, struct error *err) _must_check_;
+int archive_reserve(struct archive_writer *w, const char *name, uint64_t size, uint64_t *ret_offset,
+		    struct error *err) _must_check_;
 
 /* archive_hash_reserved - digests of all reserved members; reads them back from the page cache. */
 int archive_hash_reserved(struct archive_writer *w, struct op *op, struct error *err) _must_check_;

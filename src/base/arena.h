@@ -3,7 +3,8 @@
  * arena: memory with one owner and one end.
  *
  * A checkpoint's or an archive's messages point at each other in every direction; they live in one
- * arena and die together. Memory is zeroed. Never shared between threads without a lock of the owner.
+ * arena and die together. Memory is zeroed. Never shared between threads without a lock of the
+ * owner.
  */
 #pragma once
 

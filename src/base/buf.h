@@ -13,7 +13,7 @@ struct buf {
 	size_t cap;
 };
 
-#define BUF_INIT ((struct buf){ 0 })
+#define BUF_INIT      ((struct buf){ 0 })
 #define _cleanup_buf_ _cleanup_(buf_deinit)
 
 /* A borrowed, read-only row of bytes: what every parser takes. */

@@ -2,8 +2,9 @@
 /*
  * cleanup: ownership that is visible where a variable is declared.
  *
- * A variable marked with one of these is released when it goes out of scope, on every path. TAKE_PTR()
- * and TAKE_FD() hand the thing on and leave the variable empty. Nothing here knows of checkpoints.
+ * A variable marked with one of these is released when it goes out of scope, on every path.
+ * TAKE_PTR() and TAKE_FD() hand the thing on and leave the variable empty. Nothing here knows of
+ * checkpoints.
  */
 #pragma once
 

@@ -126,10 +126,11 @@ static const struct {
 
 int error_exit_code(const struct error *err)
 {
-	return (size_t)err->class < ARRAY_SIZE(error_classes) ? error_classes[err->class].exit_code : 1;
+	return (size_t)err->class < ARRAY_SIZE(error_classes) ? error_classes[err->class].exit_code
+							      : 1;
 }
 
 const char *error_class_name(enum error_class class)
 {
-	return (size_t)class < ARRAY_SIZE(error_classes) ? error_classes[class].name : "internal";
+	return (size_t) class < ARRAY_SIZE(error_classes) ? error_classes[class].name : "internal";
 }

@@ -2,10 +2,11 @@
 /*
  * error: errors are values.
  *
- * A function that can fail returns int: 0 or a documented positive outcome, or a negative errno. The
- * last argument, `struct error *err`, then says what failed (which pid, descriptor, path, address) and
- * what the reader can do about it. The one who finds the fault calls error_set(); those above forward
- * the value unchanged and may add one line of "while ..." context each. Nothing here prints.
+ * A function that can fail returns int: 0 or a documented positive outcome, or a negative errno.
+ * The last argument, `struct error *err`, then says what failed (which pid, descriptor, path,
+ * address) and what the reader can do about it. The one who finds the fault calls error_set();
+ * those above forward the value unchanged and may add one line of "while ..." context each. Nothing
+ * here prints.
  */
 #pragma once
 
@@ -48,8 +49,8 @@ int error_set(struct error *err, enum error_class class, int errnum, const char 
 
 /*
  * error_errno - record the failure of a system call, ": <strerror>" is appended.
- * The class follows from errnum (EPERM and EACCES are ERROR_DENIED, ENOENT and ESRCH ERROR_NOT_FOUND,
- * everything else ERROR_SYSTEM). Returns -errnum.
+ * The class follows from errnum (EPERM and EACCES are ERROR_DENIED, ENOENT and ESRCH
+ * ERROR_NOT_FOUND, everything else ERROR_SYSTEM). Returns -errnum.
  */
 int error_errno(struct error *err, int errnum, const char *fmt, ...) _printf_(3, 4);
 

@@ -29,8 +29,8 @@ int fd_read_all(int fd, const char *name, size_t max, struct buf *buf, struct er
 		if (n == 0)
 			return 0;
 		if (total > max)
-			return error_set(err, ERROR_INPUT, EFBIG, "%s is longer than %zu bytes", name,
-					 max);
+			return error_set(err, ERROR_INPUT, EFBIG, "%s is longer than %zu bytes",
+					 name, max);
 	}
 }
 

@@ -8,10 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define _must_check_  __attribute__((warn_unused_result))
+#define ARRAY_SIZE(a)  (sizeof(a) / sizeof((a)[0]))
+#define _must_check_   __attribute__((warn_unused_result))
 #define _printf_(f, a) __attribute__((format(printf, f, a)))
-#define _unused_      __attribute__((unused))
+#define _unused_       __attribute__((unused))
 
 #define MIN(a, b)                                                                                  \
 	({                                                                                         \
@@ -26,5 +26,5 @@
 		_max_a > _max_b ? _max_a : _max_b;                                                 \
 	})
 
-#define AMBER_PAGE_SIZE 4096ULL
+#define AMBER_PAGE_SIZE	 4096ULL
 #define PAGE_ALIGN_UP(x) (((uint64_t)(x) + AMBER_PAGE_SIZE - 1) & ~(AMBER_PAGE_SIZE - 1))

@@ -28,8 +28,8 @@ void op_log(struct op *op, enum log_level level, const char *fmt, ...)
 	if (!op || level > op->log_level)
 		return;
 	now = clock_ns();
-	n = snprintf(line, sizeof(line), "(%05llu.%06llu) %s: ",
-		     (unsigned long long)(now / 1000000000ULL % 100000),
+	n = snprintf(line, sizeof(line),
+		     "(%05llu.%06llu) %s: ", (unsigned long long)(now / 1000000000ULL % 100000),
 		     (unsigned long long)(now / 1000 % 1000000), names[level]);
 	va_start(ap, fmt);
 	m = vsnprintf(line + n, sizeof(line) - (size_t)n - 1, fmt, ap);

@@ -2,8 +2,8 @@
 /*
  * op: the context of one operation (a checkpoint, a restore, an inspection).
  *
- * It goes first into every function that logs, reports progress or can be cancelled. Several operations
- * may run in one process, so nothing of this may become a global.
+ * It goes first into every function that logs, reports progress or can be cancelled. Several
+ * operations may run in one process, so nothing of this may become a global.
  */
 #pragma once
 
@@ -14,12 +14,12 @@
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 struct op {
-	enum log_level log_level;	      /* records above it are dropped */
-	int log_fd;			      /* where records go as lines of text too, -1 = nowhere */
-	struct buf *log_buf;		      /* kept for dump.log, NULL = not kept */
-	const volatile sig_atomic_t *cancel;  /* non-zero = stop soon; NULL = never */
-	int progress_fd;		      /* a terminal for the progress line, -1 = none */
-	uint64_t progress_last_ns;	      /* when the line was last drawn */
+	enum log_level log_level; /* records above it are dropped */
+	int log_fd;		  /* where records go as lines of text too, -1 = nowhere */
+	struct buf *log_buf;	  /* kept for dump.log, NULL = not kept */
+	const volatile sig_atomic_t *cancel; /* non-zero = stop soon; NULL = never */
+	int progress_fd;		     /* a terminal for the progress line, -1 = none */
+	uint64_t progress_last_ns;	     /* when the line was last drawn */
 };
 
 #define OP_INIT ((struct op){ .log_level = LOG_INFO, .log_fd = -1, .progress_fd = -1 })

@@ -23,11 +23,12 @@ void digest_deinit(struct digest *digest);
 int digest_begin(struct digest *digest, struct error *err) _must_check_;
 
 /* digest_update - add bytes. Returns 0 or -EIO. */
-int digest_update(struct digest *digest, const void *data, size_t len, struct error *err) _must_check_;
+int digest_update(struct digest *digest, const void *data, size_t len,
+		  struct error *err) _must_check_;
 
 /* digest_end - the digest as 64 lower-case hex digits. The digest can begin again afterwards. */
 int digest_end(struct digest *digest, char ret[static DIGEST_HEX], struct error *err) _must_check_;
 
 /* digest_bytes - the digest of one row of bytes. */
-int digest_bytes(const void *data, size_t len, char ret[static DIGEST_HEX], struct error *err)
-	_must_check_;
+int digest_bytes(const void *data, size_t len, char ret[static DIGEST_HEX],
+		 struct error *err) _must_check_;

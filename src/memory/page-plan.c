@@ -36,9 +36,8 @@ static int add_run(struct page_plan *plan, struct arena *arena, uint64_t start, 
 int page_plan_vma(struct page_plan *plan, struct arena *arena, int pagemap_fd, const Img__Vma *vma,
 		  struct error *err)
 {
-	const struct pagemap_query *query = vma->status & VMA_STATUS_FILE_PRIVATE ?
-						    &PAGEMAP_DATA_PRIVATE :
-						    &PAGEMAP_DATA;
+	const struct pagemap_query *query =
+		vma->status & VMA_STATUS_FILE_PRIVATE ? &PAGEMAP_DATA_PRIVATE : &PAGEMAP_DATA;
 
 	/* The vDSO is wanted whole: a restore on another kernel must find its symbols. */
 	if (vma->status & VMA_STATUS_VDSO)
@@ -145,7 +144,8 @@ static int read_shmem(struct page_plan *plan, const struct iovec *iov, size_t n,
 			    (off_t)(uintptr_t)iov[i].iov_base);
 		if (got < 0)
 			return error_errno(err, errno, "cannot read shared memory");
-		memset(to + got, 0, iov[i].iov_len - (size_t)got); /* past the end of a shrunk file */
+		memset(to + got, 0,
+		       iov[i].iov_len - (size_t)got); /* past the end of a shrunk file */
 	}
 	return 0;
 }
@@ -187,8 +187,8 @@ int page_plan_copy(struct page_plan *plan, struct op *op, int out_fd, struct err
 	while (r == 0 && (len = next_chunk(plan, &run, &at, iov, ARRAY_SIZE(iov), &n)) > 0) {
 		r = op_cancelled(op, err);
 		if (r == 0)
-			r = plan->source.pid ? read_task(plan, iov, n, chunk, err) :
-					       read_shmem(plan, iov, n, chunk, err);
+			r = plan->source.pid ? read_task(plan, iov, n, chunk, err)
+					     : read_shmem(plan, iov, n, chunk, err);
 		if (r == 0)
 			r = fd_pwrite_all(out_fd, chunk, len, (off_t)out, err);
 		out += len;

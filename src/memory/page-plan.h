@@ -2,9 +2,9 @@
 /*
  * page-plan: which pages go into one pages image, and copying them there.
  *
- * The plan is made first, so that the size of the image is known before a byte is copied and pages can
- * be written straight to their final place. This is the seam of pre-copy: a plan can be made and
- * copied in rounds; what this version does is one round, in the stop.
+ * The plan is made first, so that the size of the image is known before a byte is copied and pages
+ * can be written straight to their final place. This is the seam of pre-copy: a plan can be made
+ * and copied in rounds; what this version does is one round, in the stop.
  */
 #pragma once
 
@@ -34,8 +34,8 @@ int page_plan_vma(struct page_plan *plan, struct arena *arena, int pagemap_fd, c
 		  struct error *err) _must_check_;
 
 /* page_plan_shmem - add the parts of a shared memory file that hold data; size in bytes. */
-int page_plan_shmem(struct page_plan *plan, struct arena *arena, uint64_t size, struct error *err)
-	_must_check_;
+int page_plan_shmem(struct page_plan *plan, struct arena *arena, uint64_t size,
+		    struct error *err) _must_check_;
 
 /*
  * page_plan_describe - the pagemap image that belongs to the plan.
@@ -49,4 +49,5 @@ int page_plan_describe(const struct page_plan *plan, struct image_set *set, enum
  * Pages that cannot be read are left as zeroes and counted in plan->unreadable.
  * Returns 0, or an error of the output or of the whole source (-ESRCH).
  */
-int page_plan_copy(struct page_plan *plan, struct op *op, int out_fd, struct error *err) _must_check_;
+int page_plan_copy(struct page_plan *plan, struct op *op, int out_fd,
+		   struct error *err) _must_check_;

@@ -2,8 +2,8 @@
 /*
  * vma: one mapping of a task, from the kernel's words to the image's.
  *
- * Decides of which kind a mapping is and what of it has to be dumped. Files behind mappings are named
- * by the caller (object/ knows files); pages are copied by page-copy.
+ * Decides of which kind a mapping is and what of it has to be dumped. Files behind mappings are
+ * named by the caller (object/ knows files); pages are copied by page-copy.
  */
 #pragma once
 
@@ -32,11 +32,11 @@
 
 /* What stands behind a mapping, and so what the caller owes to Vma.shmid. */
 enum vma_backing {
-	VMA_NONE,    /* nothing: anonymous and special ones */
-	VMA_FILE,    /* a regular file or device: shmid = id of its FileEntry */
-	VMA_MEMFD,   /* a memfd: shmid = id of its FileEntry */
-	VMA_SHMEM,   /* shared anonymous memory: shmid is set, contents are an object of their own */
-	VMA_SYSV,    /* SysV shared memory: shmid is set */
+	VMA_NONE,  /* nothing: anonymous and special ones */
+	VMA_FILE,  /* a regular file or device: shmid = id of its FileEntry */
+	VMA_MEMFD, /* a memfd: shmid = id of its FileEntry */
+	VMA_SHMEM, /* shared anonymous memory: shmid is set, contents are an object of their own */
+	VMA_SYSV,  /* SysV shared memory: shmid is set */
 	VMA_UNKNOWN, /* a mapping that amber cannot bring back: a gap */
 };
 

@@ -74,8 +74,9 @@ static int itimer_revive(struct restore *rst, struct restore_task *task, size_t 
 	if (thread != 0 || !timers)
 		return 0;
 	for (i = 0; i < TIMERS; i++) {
-		entry = i == ITIMER_REAL ? timers->real :
-			i == ITIMER_VIRTUAL ? timers->virt : timers->prof;
+		entry = i == ITIMER_REAL      ? timers->real
+			: i == ITIMER_VIRTUAL ? timers->virt
+					      : timers->prof;
 		if (!entry->vsec && !entry->vusec)
 			continue;
 		value = (struct itimerval){

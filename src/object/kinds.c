@@ -7,13 +7,21 @@
  */
 #include "object/capture.h"
 #include "object/namespace.h"
+#include "object/task-kinds.h"
 
 const struct fd_kind *const fd_kinds[] = {
 	NULL,
 };
 
+/*
+ * In order of restoring. Timers and queued signals come before the limits that bound them; filters
+ * and credentials take privileges away, so what needs one stands before them; task-misc is last
+ * because a change of credentials resets what it sets.
+ */
 const struct task_kind *const task_kinds[] = {
-	NULL,
+	&registers_kind, &sigaction_kind,   &thread_area_kind, &signal_queue_kind,
+	&itimer_kind,	 &posix_timer_kind, &sched_kind,       &rlimit_kind,
+	&seccomp_kind,	 &creds_kind,	    &task_misc_kind,   NULL,
 };
 
 const struct namespace_kind *const namespace_kinds[] = {

@@ -2,9 +2,9 @@
 /*
  * posix-timer: timers of timer_create(), both directions.
  *
- * /proc/<pid>/timers lists them, the process is asked for their times. Numbers must come back as they
- * were: the program holds them. Linux 6.15 has a prctl for that (PR_TIMER_CREATE_RESTORE_IDS); before,
- * numbers count up, so the unwanted ones between are made and deleted.
+ * /proc/<pid>/timers lists them, the process is asked for their times. Numbers must come back as
+ * they were: the program holds them. Linux 6.15 has a prctl for that (PR_TIMER_CREATE_RESTORE_IDS);
+ * before, numbers count up, so the unwanted ones between are made and deleted.
  */
 #include <errno.h>
 #include <signal.h>

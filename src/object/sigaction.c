@@ -46,7 +46,8 @@ static int sigaction_ask(struct capture *cap, struct task_capture *tc, struct sc
 	for (sig = 1; sig <= SIGNALS; sig++) {
 		if (!has_action(sig))
 			continue;
-		call = script_call(s, SYS_rt_sigaction, sig, 0, at + (sig - 1) * size, SIGSET_BYTES);
+		call = script_call(s, SYS_rt_sigaction, sig, 0, at + (sig - 1) * size,
+				   SIGSET_BYTES);
 		if (st->first < 0)
 			st->first = call;
 	}
