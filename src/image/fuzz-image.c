@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "image/image.h"
+#include "image/image-json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -27,6 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		    again.images[kind]->n_entries != set.images[kind]->n_entries)
 			abort();
 	}
+	if (set.images[kind])
+		json_object_put(image_json(set.images[kind], 1000));
 	image_set_deinit(&set);
 	image_set_deinit(&again);
 	return 0;
