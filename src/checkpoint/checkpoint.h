@@ -2,8 +2,9 @@
 /*
  * checkpoint: a running container becomes an archive.
  *
- * The orchestra of a capture: a table of steps with undo. What can be done before or after the stop is
- * not done in it. The container runs on whatever happens; a capture never fails for one odd object.
+ * The orchestra of a capture: a table of steps with undo. What can be done before or after the stop
+ * is not done in it. The container runs on whatever happens; a capture never fails for one odd
+ * object.
  */
 #pragma once
 
@@ -28,15 +29,15 @@ struct checkpoint_target {
 
 struct checkpoint_request {
 	struct checkpoint_target target;
-	const char *output; /* path of the archive */
-	bool stop;	    /* kill the container after the capture instead of letting it run on */
+	const char *output;  /* path of the archive */
+	bool stop;	     /* kill the container after the capture instead of letting it run on */
 	const char *command; /* the command line, for the record */
 };
 
 struct checkpoint_result {
-	const char *path;	/* as in the request */
-	uint64_t freeze_ns;	/* from the first interrupt until the first task runs again */
-	uint64_t wall_ns;	/* of the whole checkpoint */
+	const char *path;   /* as in the request */
+	uint64_t freeze_ns; /* from the first interrupt until the first task runs again */
+	uint64_t wall_ns;   /* of the whole checkpoint */
 	uint64_t archive_bytes, memory_bytes;
 	size_t n_tasks, n_threads;
 	struct gap_list gaps;

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * record: amber.json, what amber says about its own checkpoint: tool, node, times, freeze, gaps,
+ * files, and every member with its size and SHA-256 (docs/formats/amber-json.md).
+ */
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include "base/fd.h"
+#include "base/version.h"
+#include "checkpoint/run.h"
+#include "rootfs/rootfs.h"
+
+#define RECORD_VERSION 1
+
+static void put(json_object *object, const char *key, const char *value)
+{
+	json_object_object_add(object, key, json_object_new_string(value ? value : ""));
+}
+
+static void put_number(json_object *object, const char *key, uint64_t value)
+{
+	json_object_object_add(object, key, json_object_new_uint64(value));
+}
+
+static json_object *time_json(const struct timespec *ts)
+{
+	char text[64], full[80];
+	struct tm tm;
+
+	gmtime_r(&ts->tv_sec, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(full, sizeof(full), "%s.%09ldZ", text, ts->tv_nsec);
+	return json_object_new_string(full);
+}
+
+static json_object *tool_json(const struct checkpoint *c)
+{
+	json_object *tool = json_object_new_object();
+
+	put(tool, "name", "amber");
+	put(tool, "version", AMBER_VERSION);
+	put(tool, "command", c->request->command);
+	return tool;
+}
+
+static json_object *node_json(void)
+{
+	_cleanup_buf_ struct buf boot = BUF_INIT;
+	json_object *node = json_object_new_object();
+	struct error local = ERROR_INIT;
+	struct utsname uts;
+
+	uname(&uts);
+	put(node, "hostname", uts.nodename);
+	put(node, "kernel", uts.release);
+	put(node, "kernel_version", uts.version);
+	put(node, "machine", uts.machine);
+	if (fd_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, &boot, &local) == 0)
+		put(node, "boot_id", strtok((char *)boot.data, "\n"));
+	return node;
+}
+
+static json_object *times_json(const struct checkpoint *c)
+{
+	json_object *times = json_object_new_object();
+
+	json_object_object_add(times, "started", time_json(&c->started));
+	json_object_object_add(times, "stopped", time_json(&c->stopped));
+	json_object_object_add(times, "resumed", time_json(&c->resumed));
+	put_number(times, "started_monotonic_ns", c->started_ns);
+	put_number(times, "stopping_monotonic_ns", c->tree.stopping_ns);
+	put_number(times, "stopped_monotonic_ns", c->tree.stopped_ns);
+	put_number(times, "resumed_monotonic_ns", c->tree.resumed_ns);
+	put_number(times, "freeze_ns", c->result->freeze_ns);
+	return times;
+}
+
+static json_object *container_json(const struct checkpoint *c)
+{
+	const struct checkpoint_target *t = &c->request->target;
+	json_object *container = json_object_new_object();
+
+	put(container, "id", t->id);
+	put(container, "name", t->name);
+	put(container, "runtime", t->runtime);
+	put(container, "engine", t->engine);
+	put(container, "image_name", t->image_name);
+	put(container, "image_ref", t->image_ref);
+	put(container, "created", t->created);
+	put(container, "bundle", t->bundle);
+	put_number(container, "pid", (uint64_t)t->pids[0]);
+	put_number(container, "tasks", c->result->n_tasks);
+	put_number(container, "threads", c->result->n_threads);
+	put_number(container, "memory_bytes", c->result->memory_bytes);
+	json_object_object_add(container, "left_running",
+			       json_object_new_boolean(!c->request->stop));
+	return container;
+}
+
+static json_object *gaps_json(const struct gap_list *gaps)
+{
+	json_object *list = json_object_new_array(), *object;
+	const struct gap *gap;
+
+	for (gap = gaps->first; gap; gap = gap->next) {
+		object = json_object_new_object();
+		put(object, "kind", gap->kind);
+		json_object_object_add(object, "pid", json_object_new_int(gap->pid));
+		put(object, "subject", gap->subject);
+		put(object, "reason", gap->reason);
+		put(object, "effect", gap_effect_name(gap->effect));
+		json_object_array_add(list, object);
+	}
+	return list;
+}
+
+static void hex(const unsigned char *bytes, size_t n, char *ret)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		sprintf(ret + 2 * i, "%02x", bytes[i]);
+	ret[2 * n] = '\0';
+}
+
+static json_object *files_json(const struct file_facts_list *facts)
+{
+	char text[2 * MAX(FILE_FACTS_BUILD_ID_MAX, SHA256_DIGEST_LENGTH) + 1];
+	json_object *list = json_object_new_array(), *object;
+	const struct file_fact *fact;
+
+	for (fact = facts->facts; fact < facts->facts + facts->n_facts; fact++) {
+		object = json_object_new_object();
+		put(object, "path", fact->path);
+		put_number(object, "size", fact->size);
+		put_number(object, "mode", fact->mode);
+		json_object_object_add(object, "mtime", json_object_new_int64(fact->mtime_sec));
+		json_object_object_add(object, "deleted", json_object_new_boolean(fact->deleted));
+		json_object_object_add(object, "written", json_object_new_boolean(fact->written));
+		if (fact->n_build_id) {
+			hex(fact->build_id, fact->n_build_id, text);
+			put(object, "build_id", text);
+		}
+		if (fact->hashed) {
+			hex(fact->sha256, SHA256_DIGEST_LENGTH, text);
+			put(object, "sha256", text);
+		}
+		json_object_array_add(list, object);
+	}
+	return list;
+}
+
+static json_object *members_json(const struct archive_writer *w)
+{
+	json_object *list = json_object_new_array(), *object;
+	size_t i;
+
+	for (i = 0; i < w->n_members; i++) {
+		object = json_object_new_object();
+		put(object, "name", w->members[i].name);
+		put_number(object, "size", w->members[i].size);
+		put(object, "sha256", w->members[i].sha256);
+		json_object_array_add(list, object);
+	}
+	return list;
+}
+
+static json_object *because_json(const struct gap_list *gaps)
+{
+	json_object *list = json_object_new_array();
+	const struct gap *gap;
+	char text[1024];
+
+	for (gap = gaps->first; gap; gap = gap->next) {
+		if (gap->effect != GAP_FATAL)
+			continue;
+		snprintf(text, sizeof(text), "%s: %s", gap->subject, gap->reason);
+		json_object_array_add(list, json_object_new_string(text));
+	}
+	return list;
+}
+
+int checkpoint_write_record(struct checkpoint *c, struct error *err)
+{
+	json_object *record = json_object_new_object(), *rootfs;
+	size_t len = 0;
+	const char *text;
+	int r;
+
+	json_object_object_add(record, "amber_json", json_object_new_int(RECORD_VERSION));
+	json_object_object_add(record, "tool", tool_json(c));
+	json_object_object_add(record, "node", node_json());
+	json_object_object_add(record, "times", times_json(c));
+	json_object_object_add(record, "container", container_json(c));
+	rootfs = rootfs_json(c->rootfs);
+	json_object_object_add(record, "rootfs", rootfs);
+	json_object_object_add(record, "restorable",
+			       json_object_new_boolean(gap_list_restorable(c->gaps)));
+	json_object_object_add(record, "not_restorable_because", because_json(c->gaps));
+	json_object_object_add(record, "gaps", gaps_json(c->gaps));
+	json_object_object_add(record, "files", files_json(&c->facts));
+	json_object_object_add(record, "members", members_json(&c->archive));
+	text = json_object_to_json_string_length(
+		record, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
+	r = text ? archive_add(&c->archive, "amber.json", text, len, err) : error_nomem(err);
+	json_object_put(record);
+	return r;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * run: one checkpoint under way, shared by the files of this folder and by nobody else.
+ */
+#pragma once
+
+#include <time.h>
+
+#include "archive/writer.h"
+#include "checkpoint/checkpoint.h"
+#include "memory/page-plan.h"
+#include "object/capture.h"
+#include "object/file-facts.h"
+#include "task/seize.h"
+
+/* A plan and where its pages go. */
+struct checkpoint_pages {
+	struct page_plan plan;
+	pid_t pid;  /* for messages; 0 = shared memory */
+	int mem_fd; /* owned; plan.source borrows it */
+};
+
+struct checkpoint {
+	struct op op; /* a copy of the caller's, with our log */
+	const struct checkpoint_request *request;
+	struct checkpoint_result *result;
+	struct buf log; /* becomes dump.log */
+	struct image_set set;
+	struct gap_list *gaps; /* the result's */
+	struct task_tree tree;
+	struct capture cap;
+	struct file_facts_list facts;
+	struct archive_writer archive;
+	struct checkpoint_pages **pages;
+	size_t n_pages;
+	uint64_t pages_scanned, pages_written;
+	struct timespec started, stopped, resumed; /* CLOCK_REALTIME */
+	uint64_t started_ns;			   /* CLOCK_MONOTONIC */
+	uint64_t memory_ns;			   /* spent on copying pages in the stop */
+	uint64_t init_starttime; /* of the root task, clock ticks after boot: for a rootfs that is
+				    no overlay */
+	const char *stdio[3];	 /* links of the init's standard streams */
+	struct rootfs *rootfs;	 /* found before the stop, NULL = none */
+};
+
+/* namespaces.c - which namespaces the root task is in; fills cap.ns. In the stop. */
+int checkpoint_identify_namespaces(struct checkpoint *c, struct error *err) _must_check_;
+/* Their contents. In the stop, after the tasks. */
+int checkpoint_capture_namespaces(struct checkpoint *c, struct error *err) _must_check_;
+/* The ids that the image set gives the root's namespaces; nested ones become gaps. */
+int checkpoint_ns_ids(struct checkpoint *c, struct task *task, Img__TaskKobjIds *ids,
+		      struct error *err) _must_check_;
+/* inventory.img, which says what the image set is. */
+int checkpoint_inventory(struct checkpoint *c, struct error *err) _must_check_;
+
+/* tasks.c - process tree, cores, descriptors, files, memory maps of every task. In the stop. */
+int checkpoint_capture_tasks(struct checkpoint *c, struct error *err) _must_check_;
+
+/* mm.c - the memory map of one task; makes its page plan. */
+int checkpoint_capture_mm(struct checkpoint *c, struct task *task, Img__Mm **ret,
+			  struct error *err) _must_check_;
+
+/* pages.c - room for all planned pages, and copying them. In the stop. */
+int checkpoint_plan_shmem(struct checkpoint *c, struct error *err) _must_check_;
+int checkpoint_copy_pages(struct checkpoint *c, struct error *err) _must_check_;
+struct checkpoint_pages *checkpoint_pages_new(struct checkpoint *c);
+void checkpoint_pages_free(struct checkpoint *c);
+
+/* metadata.c - where the standard streams lead; in the stop. */
+int checkpoint_note_stdio(struct checkpoint *c, struct error *err) _must_check_;
+/* metadata.c - config.dump, spec.dump, statistics, amber.json. After the thaw. */
+int checkpoint_write_metadata(struct checkpoint *c, struct error *err) _must_check_;
+int checkpoint_write_record(struct checkpoint *c, struct error *err) _must_check_;
+
+/* write.c - images and rootfs diff. After the thaw. */
+int checkpoint_write_images(struct checkpoint *c, struct error *err) _must_check_;
+int checkpoint_write_rootfs(struct checkpoint *c, struct error *err) _must_check_;
