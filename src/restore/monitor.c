@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * monitor: building a sandbox step by step, undoing what was done when a step fails, keeping it.
+ */
+#include "restore/monitor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "restore/birth.h"
+#include "restore/clock.h"
+#include "restore/family.h"
+#include "restore/puppets.h"
+
+#define STAGE_CHECK_MS 500
+#define STAGE_STALL_MS 120000
+
+static int step_sandbox(struct run *run, struct error *err)
+{
+	int r = sandbox_make(run->rst.op, &run->sandbox, run->req->name, err);
+
+	(void)snprintf(run->board->name, sizeof(run->board->name), "%s", run->sandbox.name);
+	return r;
+}
+
+static void undo_sandbox(struct run *run)
+{
+	sandbox_remove(run->rst.op, &run->sandbox);
+}
+
+static int step_birth(struct run *run, struct error *err)
+{
+	struct clone_args args = {
+		.flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC,
+		.exit_signal = SIGCHLD,
+	};
+	pid_t pid;
+	int r;
+
+	clock_continue(run);
+	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0)
+		birth_top(run);
+	if (pid < 0)
+		return error_errno(err, errno, "making the first task of the sandbox");
+	run->top = pid;
+	run->board->init = pid;
+	r = sandbox_enclose(&run->sandbox, pid, err);
+	board_flag_raise(&run->board->cgrouped);
+	return r;
+}
+
+static void undo_birth(struct run *run)
+{
+	if (run->top <= 0)
+		return;
+	(void)kill(run->top, SIGKILL);
+	while (waitpid(run->top, NULL, __WALL) < 0 && errno == EINTR)
+		;
+	run->top = 0;
+}
+
+/* Wait for a stage, and notice when a task dies without a word. */
+static int pass_stage(struct run *run, enum stage stage, uint32_t n, struct error *err)
+{
+	struct error local = ERROR_INIT;
+	int r, waited = 0;
+	pid_t dead;
+
+	for (;;) {
+		r = board_wait(run->board, stage, n, STAGE_CHECK_MS, err);
+		if (r != -EAGAIN)
+			return r;
+		dead = waitpid(run->top, NULL, WNOHANG | __WALL);
+		if (dead == run->top) {
+			run->top = 0;
+			r = restore_shared_error(&run->board->shared, err);
+			return r < 0 ? r
+				     : error_set(err, ERROR_INTERNAL, ECHILD,
+						 "the first task of the sandbox died");
+		}
+		if (stage > STAGE_BORN && family_find(run, &local) < 0) {
+			r = restore_shared_error(&run->board->shared, err);
+			if (r < 0)
+				return r;
+			*err = local;
+			return -local.errnum;
+		}
+		r = op_cancelled(run->rst.op, err);
+		if (r < 0)
+			return r;
+		waited += STAGE_CHECK_MS;
+		if (waited > STAGE_STALL_MS)
+			return error_set(err, ERROR_INTERNAL, ETIMEDOUT,
+					 "%u of %u tasks reached stage %d, then nothing happened",
+					 run->board->arrived[stage], n, (int)stage);
+	}
+}
+
+static uint32_t count_living(const struct run *run)
+{
+	uint32_t n = 0;
+	size_t i;
+
+	for (i = 0; i < run->rst.n_tasks; i++)
+		n += !run->rst.tasks[i].zombie;
+	return n;
+}
+
+static int step_stages(struct run *run, struct error *err)
+{
+	uint32_t all = (uint32_t)run->rst.n_tasks, living = count_living(run);
+	struct timespec pause = { 0, 2000000L };
+	int r, stage, tries = 0;
+
+	for (stage = STAGE_BORN; stage < STAGE_COUNT; stage++) {
+		r = pass_stage(run, stage, stage < STAGE_BURIED ? all : living, err);
+		if (r < 0)
+			return r;
+		/* Handlers come after this: the death of a zombie must not call one. */
+		while (stage == STAGE_BURIED && (r = family_find(run, err)) == 1) {
+			(void)nanosleep(&pause, NULL);
+			if (++tries > 10000)
+				return error_set(err, ERROR_INTERNAL, ETIMEDOUT,
+						 "a zombie does not die");
+		}
+		if (r < 0)
+			return r;
+		board_open(run->board, stage);
+	}
+	r = family_find(run, err);
+	run->board->root = run->pids[0];
+	return r < 0 ? r : 0;
+}
+
+static int step_record(struct run *run, struct error *err)
+{
+	return sandbox_record(&run->sandbox, run->top, run->board->root, getpid(),
+			      run->req->archive, err);
+}
+
+static const struct step {
+	const char *name;
+	int (*run)(struct run *run, struct error *err);
+	void (*undo)(struct run *run);
+} steps[] = {
+	{ "making the sandbox", step_sandbox, undo_sandbox },
+	{ "giving birth to tasks", step_birth, undo_birth },
+	{ "preparing tasks", step_stages, NULL },
+	{ "recording the sandbox", step_record, NULL },
+	{ "taking over tasks", puppets_seize, puppets_kill },
+	{ "restoring memory", puppets_memory, NULL },
+	{ "making threads", puppets_threads, NULL },
+	{ "restoring attributes", puppets_attributes, NULL },
+	{ "letting tasks go", puppets_release, NULL },
+};
+
+static int build(struct run *run, struct error *err)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < ARRAY_SIZE(steps) && r >= 0; i++) {
+		op_debug(run->rst.op, "restore: %s", steps[i].name);
+		r = op_cancelled(run->rst.op, err);
+		if (r >= 0)
+			r = steps[i].run(run, err);
+	}
+	if (r >= 0)
+		return 0;
+	while (i-- > 0)
+		if (steps[i].undo)
+			steps[i].undo(run);
+	return r;
+}
+
+static void leave_terminal(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0)
+		return;
+	(void)dup2(null, 0);
+	(void)dup2(null, 1);
+	(void)dup2(null, 2);
+	if (null > 2)
+		(void)close(null);
+}
+
+static void watched_signals(sigset_t *set)
+{
+	static const int signals[] = { SIGCHLD, SIGTERM, SIGINT,  SIGHUP,
+				       SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH };
+	size_t i;
+
+	(void)sigemptyset(set);
+	for (i = 0; i < ARRAY_SIZE(signals); i++)
+		(void)sigaddset(set, signals[i]);
+}
+
+/* Until the sandbox ends: pass signals on to its root task. */
+static void keep(struct run *run, const sigset_t *set)
+{
+	struct timespec second = { 1, 0 };
+	int status, signal;
+
+	for (;;) {
+		pid_t pid = waitpid(run->top, &status, WNOHANG | __WALL);
+
+		if (pid == run->top || (pid < 0 && errno == ECHILD))
+			break;
+		signal = sigtimedwait(set, NULL, &second);
+		if (signal > 0 && signal != SIGCHLD)
+			(void)kill(run->board->root, signal);
+	}
+	if (run->plan.top->kind == PLAN_TASK)
+		run->board->status = status;
+}
+
+_Noreturn void monitor_run(struct run *run, int ready)
+{
+	struct error err = ERROR_INIT;
+	struct rlimit files;
+	sigset_t set, old;
+	int r;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	(void)prctl(PR_SET_NAME, "amber-monitor", 0, 0, 0);
+	(void)setsid();
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
+
+	r = build(run, &err);
+	if (r < 0) {
+		restore_shared_fail(&run->board->shared, &err);
+		_exit(1);
+	}
+	watched_signals(&set);
+	(void)sigprocmask(SIG_BLOCK, &set, &old);
+	run->board->up = 1;
+	(void)!write(ready, "", 1);
+	(void)close(ready);
+	if (run->req->detach) {
+		(void)prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
+		run->rst.op->log_fd = -1;
+		leave_terminal();
+	}
+	keep(run, &set);
+	sandbox_remove(run->rst.op, &run->sandbox);
+	_exit(0);
+}

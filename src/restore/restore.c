@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * restore: reading and planning, then handing over to the monitor. Never makes a task itself.
+ */
+#include "restore/restore.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "restore/monitor.h"
+#include "restore/shmem.h"
+
+/* What this version does not do, where going on would make the copy lie. */
+static int check_abilities(struct run *run, struct error *err)
+{
+	if (run->rst.set->images[IMAGE_USERNS])
+		return error_hint(err,
+				  error_set(err, ERROR_SYSTEM, ENOTSUP,
+					    "the checkpoint has a user namespace of its own"),
+				  "amber cannot restore those yet; stock criu can");
+	return 0;
+}
+
+/* Numbers of the descriptors that every task keeps until the end. */
+static int assign_descriptors(struct run *run, struct error *err)
+{
+	struct restore *rst = &run->rst;
+	size_t i, n;
+
+	rst->fd_base = MAX(rst->fd_base, RUN_FD_LOW);
+	run->fd_shmem = rst->fd_base + (int)rst->n_files;
+	run->fd_pages = run->fd_shmem + (int)run->n_shmems;
+	run->fd_proc = run->fd_pages + (int)run->req->n_pages;
+	run->fd_end = run->fd_proc + 1;
+
+	n = run->req->n_pages;
+	run->pages = arena_array(&rst->set->arena, struct pages_file, n + 1);
+	if (!run->pages)
+		return error_nomem(err);
+	for (i = 0; i < n; i++) {
+		run->pages[i] = run->req->pages[i];
+		run->pages[i].fd = run->fd_pages + (int)i;
+	}
+	return 0;
+}
+
+static int prepare(struct run *run, struct error *err)
+{
+	struct restore *rst = &run->rst;
+	int r;
+
+	r = restore_load(rst, err);
+	if (r < 0)
+		return r;
+	r = check_abilities(run, err);
+	if (r < 0)
+		return r;
+	r = board_new(rst, &run->board, err);
+	if (r < 0)
+		return r;
+	rst->shared = &run->board->shared;
+	r = plan_make(rst, &run->plan, err);
+	if (r < 0)
+		return r;
+	r = shmem_collect(run, err);
+	if (r < 0)
+		return r;
+	run->pids = arena_array(&rst->set->arena, pid_t, rst->n_tasks);
+	run->puppets = arena_array(&rst->set->arena, struct puppet *, rst->n_tasks);
+	if (!run->pids || !run->puppets)
+		return error_nomem(err);
+	return assign_descriptors(run, err);
+}
+
+/* Fork the monitor and wait for its word. */
+static int hand_over(struct run *run, struct restore_result *ret, struct error *err)
+{
+	int ready[2], r;
+	char byte;
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(ready, O_CLOEXEC) < 0)
+		return error_errno(err, errno, "making a pipe");
+	pid = fork();
+	if (pid == 0) {
+		(void)close(ready[0]);
+		monitor_run(run, ready[1]);
+	}
+	(void)close(ready[1]);
+	if (pid < 0) {
+		r = error_errno(err, errno, "making the monitor of the sandbox");
+		(void)close(ready[0]);
+		return r;
+	}
+	while ((n = read(ready[0], &byte, 1)) < 0 && errno == EINTR)
+		;
+	(void)close(ready[0]);
+	if (n == 1) {
+		ret->monitor = pid;
+		return 0;
+	}
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	r = restore_shared_error(&run->board->shared, err);
+	return r < 0 ? r
+		     : error_set(err, ERROR_INTERNAL, ECHILD,
+				 "the monitor of the sandbox ended unexpectedly");
+}
+
+int restore_run(struct op *op, const struct restore_request *req, struct restore_result *ret,
+		struct error *err)
+{
+	struct run run = { .req = req };
+	int r;
+
+	run.rst.op = op;
+	run.rst.set = req->set;
+	run.rst.gaps = &ret->gaps;
+	run.rst.tcp_close = req->tcp_close;
+	r = prepare(&run, err);
+	if (r >= 0)
+		r = hand_over(&run, ret, err);
+	if (r >= 0) {
+		ret->init = run.board->init;
+		ret->root = run.board->root;
+		(void)snprintf(ret->name, sizeof(ret->name), "%s", run.board->name);
+	}
+	if (r >= 0)
+		r = restore_shared_collect(&run.board->shared, &ret->gaps, err);
+	ret->board = run.board;
+	if (r < 0)
+		restore_result_deinit(ret);
+	return r;
+}
+
+int restore_wait(struct op *op, const struct restore_result *result, int *ret_status,
+		 struct error *err)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct timespec moment = { 0, 200000000L };
+	sigset_t set;
+	size_t i;
+	int signal;
+	pid_t pid;
+
+	(void)op;
+	(void)sigemptyset(&set);
+	for (i = 0; i < ARRAY_SIZE(signals); i++)
+		(void)sigaddset(&set, signals[i]);
+	(void)sigaddset(&set, SIGCHLD);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	for (;;) {
+		pid = waitpid(result->monitor, NULL, WNOHANG);
+		if (pid == result->monitor)
+			break;
+		if (pid < 0 && errno != EINTR)
+			return error_errno(err, errno, "waiting for the monitor of sandbox %s",
+					   result->name);
+		signal = sigtimedwait(&set, NULL, &moment);
+		if (signal > 0 && signal != SIGCHLD)
+			(void)kill(result->monitor, signal);
+	}
+	*ret_status = result->board->status;
+	return 0;
+}
+
+void restore_result_deinit(struct restore_result *result)
+{
+	gap_list_deinit(&result->gaps);
+	board_free(result->board);
+	result->board = NULL;
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * sandbox: name, record and cgroups of a sandbox. Never touches one that another keeper owns.
+ */
+#include "restore/sandbox.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <mntent.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/fd.h"
+
+#define RECORD_MAX (1U << 20)
+#define REMOVE_TRIES                                                                               \
+	100 /* of 20 ms: the last task of a cgroup is gone a little after its death                \
+	     */
+
+static bool name_ok(const char *name)
+{
+	size_t i;
+
+	if (!isalnum((unsigned char)name[0]) || strlen(name) >= sizeof(((struct sandbox *)0)->name))
+		return false;
+	for (i = 0; name[i]; i++)
+		if (!isalnum((unsigned char)name[i]) && !strchr("_.-", name[i]))
+			return false;
+	return true;
+}
+
+static int make_dir(const char *path, struct error *err)
+{
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return error_errno(err, errno, "making %s", path);
+	return 0;
+}
+
+/* Does the keeper named in a record still live? A record that cannot be read counts as dead. */
+static bool keeper_lives(const char *record)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	struct json_object *root, *pid;
+	bool lives = false;
+
+	if (fd_read_file(AT_FDCWD, record, RECORD_MAX, &text, NULL) < 0)
+		return false;
+	root = json_tokener_parse((const char *)text.data);
+	if (root && json_object_object_get_ex(root, "monitor", &pid))
+		lives = kill(json_object_get_int(pid), 0) == 0;
+	if (root)
+		json_object_put(root);
+	return lives;
+}
+
+static void set_paths(struct sandbox *sb, const char *name)
+{
+	(void)snprintf(sb->name, sizeof(sb->name), "%s", name);
+	(void)snprintf(sb->dir, sizeof(sb->dir), SANDBOX_DIR "/%s", name);
+	(void)snprintf(sb->record, sizeof(sb->record), SANDBOX_DIR "/%s.json", name);
+}
+
+static int take_name(struct sandbox *sb, const char *name, struct error *err)
+{
+	char made_up[32];
+	unsigned int i;
+	int r;
+
+	if (name && !name_ok(name))
+		return error_set(
+			err, ERROR_USAGE, EINVAL,
+			"'%s' cannot be the name of a sandbox: letters, digits, '_', '.', '-'",
+			name);
+	r = make_dir("/run/amber", err);
+	if (r >= 0)
+		r = make_dir(SANDBOX_DIR, err);
+	if (r < 0)
+		return r;
+
+	for (i = 1; !sb->made; i++) {
+		(void)snprintf(made_up, sizeof(made_up), "sandbox-%u", i);
+		set_paths(sb, name ? name : made_up);
+		if (mkdir(sb->dir, 0700) == 0) {
+			sb->made = true;
+		} else if (errno != EEXIST) {
+			return error_errno(err, errno, "making %s", sb->dir);
+		} else if (name && access(sb->record, F_OK) == 0 && !keeper_lives(sb->record)) {
+			/* What a killed keeper left behind. */
+			(void)unlink(sb->record);
+			sb->made = true;
+		} else if (name) {
+			return error_hint(err,
+					  error_set(err, ERROR_USAGE, EEXIST,
+						    "a sandbox named '%s' exists", name),
+					  "choose another --name, or end that one first");
+		}
+	}
+	return 0;
+}
+
+/* A new cpuset takes no task before it has been told its processors and memory. */
+static void inherit_cpuset(const char *parent, const char *child)
+{
+	static const char *const knobs[] = { "cpuset.cpus", "cpuset.mems" };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
+		_cleanup_buf_ struct buf value = BUF_INIT;
+		char path[4352];
+
+		(void)snprintf(path, sizeof(path), "%s/%s", parent, knobs[i]);
+		if (fd_read_file(AT_FDCWD, path, 65536, &value, NULL) < 0)
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/%s", child, knobs[i]);
+		(void)!fd_write_file(AT_FDCWD, path, 0, 0, value.data, value.len, NULL);
+	}
+}
+
+static int make_cgroup(struct sandbox *sb, const char *hierarchy, struct error *err)
+{
+	char parent[4096], child[4224];
+
+	if (sb->n_cgroups == SANDBOX_CGROUPS_MAX)
+		return 0;
+	(void)snprintf(parent, sizeof(parent), "%s/amber", hierarchy);
+	(void)snprintf(child, sizeof(child), "%s/%s", parent, sb->name);
+	if ((mkdir(parent, 0755) < 0 && errno != EEXIST) ||
+	    (mkdir(child, 0755) < 0 && errno != EEXIST)) {
+		if (errno == EROFS)
+			return 0; /* a hierarchy that is somebody else's */
+		return error_errno(err, errno, "making the cgroup %s", child);
+	}
+	inherit_cpuset(hierarchy, parent);
+	inherit_cpuset(parent, child);
+	sb->cgroups[sb->n_cgroups] = strdup(child);
+	if (!sb->cgroups[sb->n_cgroups])
+		return error_nomem(err);
+	sb->n_cgroups++;
+	return 0;
+}
+
+static int make_cgroups(struct sandbox *sb, struct error *err)
+{
+	struct mntent entry, *m;
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	char line[8192];
+	int r = 0;
+
+	if (!mounts)
+		return error_errno(err, errno, "reading /proc/self/mounts");
+	while (r >= 0 && (m = getmntent_r(mounts, &entry, line, sizeof(line))))
+		if (strcmp(m->mnt_type, "cgroup") == 0 || strcmp(m->mnt_type, "cgroup2") == 0)
+			r = make_cgroup(sb, m->mnt_dir, err);
+	(void)endmntent(mounts);
+	return r;
+}
+
+int sandbox_make(struct op *op, struct sandbox *sb, const char *name, struct error *err)
+{
+	int r;
+
+	*sb = (struct sandbox){ 0 };
+	r = take_name(sb, name, err);
+	if (r >= 0)
+		r = make_cgroups(sb, err);
+	if (r < 0)
+		sandbox_remove(op, sb);
+	return r;
+}
+
+int sandbox_enclose(const struct sandbox *sb, pid_t pid, struct error *err)
+{
+	char path[4352], text[24];
+	size_t i;
+	int n, r;
+
+	n = snprintf(text, sizeof(text), "%d\n", pid);
+	for (i = 0; i < sb->n_cgroups; i++) {
+		(void)snprintf(path, sizeof(path), "%s/cgroup.procs", sb->cgroups[i]);
+		r = fd_write_file(AT_FDCWD, path, 0, 0, text, (size_t)n, err);
+		if (r < 0)
+			return error_while(err, r, "putting task %d into a cgroup", pid);
+	}
+	return 0;
+}
+
+int sandbox_record(const struct sandbox *sb, pid_t init, pid_t root, pid_t monitor,
+		   const char *archive, struct error *err)
+{
+	struct json_object *json = json_object_new_object();
+	time_t now = time(NULL);
+	char created[32], draft[160];
+	struct tm tm;
+	const char *text;
+	int r;
+
+	if (!json)
+		return error_nomem(err);
+	(void)strftime(created, sizeof(created), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+	json_object_object_add(json, "name", json_object_new_string(sb->name));
+	json_object_object_add(json, "pid", json_object_new_int(init));
+	json_object_object_add(json, "root", json_object_new_int(root));
+	json_object_object_add(json, "monitor", json_object_new_int(monitor));
+	json_object_object_add(json, "created", json_object_new_string(created));
+	if (archive)
+		json_object_object_add(json, "archive", json_object_new_string(archive));
+	text = json_object_to_json_string_ext(json, JSON_C_TO_STRING_PRETTY);
+	(void)snprintf(draft, sizeof(draft), "%s.new", sb->record);
+	r = fd_write_file(AT_FDCWD, draft, O_CREAT | O_TRUNC, 0600, text, strlen(text), err);
+	if (r >= 0 && rename(draft, sb->record) < 0)
+		r = error_errno(err, errno, "renaming %s", draft);
+	json_object_put(json);
+	return r < 0 ? error_while(err, r, "recording the sandbox") : 0;
+}
+
+static void remove_cgroup(struct op *op, const char *path)
+{
+	struct timespec pause = { 0, 20000000L };
+	char parent[4096];
+	char *slash;
+	int i;
+
+	for (i = 0; i < REMOVE_TRIES && rmdir(path) < 0 && errno == EBUSY; i++)
+		(void)nanosleep(&pause, NULL);
+	if (access(path, F_OK) == 0)
+		op_warn(op, "the cgroup %s could not be removed", path);
+	(void)snprintf(parent, sizeof(parent), "%s", path);
+	slash = strrchr(parent, '/');
+	if (slash) {
+		*slash = '\0';
+		(void)rmdir(parent); /* succeeds for the last sandbox only */
+	}
+}
+
+void sandbox_remove(struct op *op, struct sandbox *sb)
+{
+	size_t i;
+
+	for (i = 0; i < sb->n_cgroups; i++) {
+		remove_cgroup(op, sb->cgroups[i]);
+		free(sb->cgroups[i]);
+		sb->cgroups[i] = NULL;
+	}
+	sb->n_cgroups = 0;
+	if (!sb->made)
+		return;
+	(void)unlink(sb->record);
+	if (rmdir(sb->dir) < 0 && errno != ENOENT)
+		op_warn(op, "%s could not be removed: %s", sb->dir, strerror(errno));
+	(void)rmdir(SANDBOX_DIR);
+	(void)rmdir("/run/amber");
+	sb->made = false;
+}
