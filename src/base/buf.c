@@ -23,7 +23,8 @@ int buf_reserve(struct buf *buf, size_t more, struct error *err)
 	need = buf->len + more + 1;
 	if (need <= buf->cap)
 		return 0;
-	cap = MAX(need, MAX(buf->cap * 2, (size_t)256));
+	cap = MAX(buf->cap * 2, (size_t)256);
+	cap = MAX(need, cap);
 	p = realloc(buf->data, cap);
 	if (!p)
 		return error_nomem(err);

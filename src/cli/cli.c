@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * cli: see cli.h.
+ */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "image/gap.h"
+
+void cli_print_json(json_object *object)
+{
+	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
+							    JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(object);
+}
+
+json_object *cli_gaps_json(const struct gap_list *gaps)
+{
+	json_object *list = json_object_new_array(), *object;
+	const struct gap *gap;
+
+	for (gap = gaps->first; gap; gap = gap->next) {
+		object = json_object_new_object();
+		json_object_object_add(object, "kind", json_object_new_string(gap->kind));
+		json_object_object_add(object, "pid", json_object_new_int(gap->pid));
+		json_object_object_add(object, "subject", json_object_new_string(gap->subject));
+		json_object_object_add(object, "reason", json_object_new_string(gap->reason));
+		json_object_object_add(object, "effect",
+				       json_object_new_string(gap_effect_name(gap->effect)));
+		json_object_array_add(list, object);
+	}
+	return list;
+}
+
+void cli_print_gaps(const struct gap_list *gaps)
+{
+	const struct gap *gap;
+
+	for (gap = gaps->first; gap; gap = gap->next)
+		printf("  gap (%s) %s%s%.0d: %s: %s\n", gap_effect_name(gap->effect), gap->kind,
+		       gap->pid ? " of task " : "", gap->pid, gap->subject, gap->reason);
+}
+
+const char *cli_size(uint64_t bytes, char *buf)
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
+	double value = (double)bytes;
+	size_t i = 0;
+
+	while (value >= 1024 && i + 1 < ARRAY_SIZE(units)) {
+		value /= 1024;
+		i++;
+	}
+	snprintf(buf, 24, i ? "%.1f %s" : "%.0f %s", value, units[i]);
+	return buf;
+}
+
+int cli_need_root(const char *what, struct error *err)
+{
+	if (geteuid() == 0)
+		return 0;
+	return error_hint(err, error_set(err, ERROR_DENIED, EPERM, "%s needs root", what),
+			  "run it with sudo");
+}
+
+/* How the worker's end travels back. */
+struct worker_report {
+	int r;
+	struct error err;
+};
+
+static void worker_main(struct cli *cli, cli_worker_fn *fn, void *arg, pid_t parent,
+			struct worker_report *report)
+{
+	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+	if (getppid() != parent)
+		raise(SIGTERM); /* it died before we asked to be told */
+	report->r = fn(cli, arg, &report->err);
+	op_progress_end(&cli->op);
+	fflush(NULL);
+	_exit(0);
+}
+
+static int wait_worker(struct cli *cli, pid_t pid)
+{
+	bool told = false;
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return -1;
+		if (*cli->op.cancel && !told) {
+			kill(pid, SIGTERM);
+			told = true;
+		}
+	}
+	return status;
+}
+
+int cli_in_worker(struct cli *cli, cli_worker_fn *fn, void *arg, struct error *err)
+{
+	struct worker_report *report;
+	pid_t parent = getpid(), pid;
+	int status, r;
+
+	report = mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	if (report == MAP_FAILED)
+		return error_nomem(err);
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0) {
+		r = error_errno(err, errno, "cannot start a worker process");
+		munmap(report, sizeof(*report));
+		return r;
+	}
+	if (pid == 0)
+		worker_main(cli, fn, arg, parent, report);
+	status = wait_worker(cli, pid);
+	if (status == 0) {
+		r = report->r;
+		if (r < 0)
+			*err = report->err;
+	} else {
+		r = error_set(err, ERROR_INTERNAL, ECHILD, "the worker process ended by signal %d",
+			      WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+	}
+	munmap(report, sizeof(*report));
+	return r;
+}
