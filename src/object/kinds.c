@@ -7,10 +7,11 @@
  */
 #include "object/capture.h"
 #include "object/namespace.h"
+#include "object/sk-kinds.h"
 #include "object/task-kinds.h"
 
 const struct fd_kind *const fd_kinds[] = {
-	NULL,
+	&sk_unix_kind, &sk_inet_kind, &sk_netlink_kind, &sk_packet_kind, NULL,
 };
 
 /*

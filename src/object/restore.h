@@ -49,6 +49,7 @@ struct restore_file {
 
 struct shmem_pool;
 struct tty_pool;
+struct unix_pool;
 struct restore_shared; /* memory shared by the controller and all tasks: notes, first error, barriers */
 
 struct restore {
@@ -67,6 +68,7 @@ struct restore {
 	void *mounts; /* object/mount.h: restored mounts by image mnt_id */
 	struct shmem_pool *shmem; /* object/shmem.h: memory shared by tasks, filled once */
 	struct tty_pool *ttys;	  /* object/tty.c: terminals made so far */
+	struct unix_pool *unixes; /* object/sk-unix-restore.c: sockets that hang together */
 	int console_fd; /* takes what goes to a reader outside (stdout, stderr, terminals); -1: lost */
 };
 
