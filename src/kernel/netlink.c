@@ -272,3 +272,33 @@ int netlink_talk(int fd, struct nlmsghdr *request, size_t len, struct error *err
 			return r;
 	}
 }
+
+int netlink_put(struct buf *message, uint16_t type, const void *data, size_t len, struct error *err)
+{
+	static const unsigned char zeros[NLA_ALIGNTO];
+	const struct nlattr attr = { .nla_len = sizeof(attr) + len, .nla_type = type };
+	int r;
+
+	if (len > UINT16_MAX - sizeof(attr))
+		return error_set(err, ERROR_INTERNAL, E2BIG, "netlink attribute %u is too long",
+				 type);
+	r = buf_append(message, &attr, sizeof(attr), err);
+	if (r == 0 && len)
+		r = buf_append(message, data, len, err);
+	if (r == 0)
+		r = buf_append(message, zeros, NLA_ALIGN(len) - len, err);
+	return r;
+}
+
+int netlink_nest(struct buf *message, uint16_t type, size_t *ret_at, struct error *err)
+{
+	*ret_at = message->len;
+	return netlink_put(message, type, NULL, 0, err);
+}
+
+void netlink_nest_end(struct buf *message, size_t at)
+{
+	uint16_t len = message->len - at;
+
+	memcpy(message->data + at + offsetof(struct nlattr, nla_len), &len, sizeof(len));
+}

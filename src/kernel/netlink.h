@@ -50,3 +50,13 @@ int netlink_attr_next(struct bytes *rest, uint16_t *ret_type, struct bytes *ret_
 bool netlink_u8(struct bytes value, uint8_t *ret);
 bool netlink_u32(struct bytes value, uint32_t *ret);
 bool netlink_u64(struct bytes value, uint64_t *ret);
+
+/* netlink_put - append an attribute to a message that is built in a buf (which starts with its
+ * header). Returns 0 or -ENOMEM. */
+int netlink_put(struct buf *message, uint16_t type, const void *data, size_t len,
+		struct error *err) _must_check_;
+
+/* netlink_nest, netlink_nest_end - begin an attribute that holds others; *ret_at is for its end. */
+int netlink_nest(struct buf *message, uint16_t type, size_t *ret_at,
+		 struct error *err) _must_check_;
+void netlink_nest_end(struct buf *message, size_t at);

@@ -29,7 +29,6 @@ struct rtnl_link {
 	size_t mac_len, broadcast_len;
 	int32_t link;	      /* IFLA_LINK: index of the other or lower one; 0 = none */
 	int32_t link_netnsid; /* of IFLA_LINK, -1 = this namespace */
-	int32_t new_netnsid;  /* unused by dumps, -1 */
 	int32_t master;	      /* bridge or bond it belongs to; 0 = none */
 	uint8_t operstate;
 	struct bytes info_data; /* IFLA_INFO_DATA raw, for the kind's own settings */
@@ -53,7 +52,8 @@ struct rtnl_route {
 	uint32_t flags; /* RTM_F_*; RTM_F_CLONED are cache entries */
 	unsigned char dst[16], gateway[16], prefsrc[16];
 	bool has_dst, has_gateway, has_prefsrc;
-	int32_t oif; /* 0 = none or several (RTA_MULTIPATH in message) */
+	bool indirect; /* RTA_VIA or RTA_MULTIPATH: gateways of another form */
+	int32_t oif;   /* 0 = none or several (RTA_MULTIPATH in message) */
 	uint32_t priority;
 	struct bytes message; /* all attributes, to be replayed */
 };
@@ -97,14 +97,27 @@ int rtnl_parse_rules(struct bytes messages, struct arena *arena, struct rtnl_rul
 /* rtnl_link_up - set or clear IFF_UP of one link. */
 int rtnl_link_up(int fd, int32_t ifindex, bool up, struct error *err) _must_check_;
 
-/* rtnl_link_add - make a link: kind "dummy", "bridge", "veth" (with peer's name, else NULL), "" for
- * none told. index 0 = the kernel's choice; mac_len 0 = the kernel's choice; mtu 0 likewise. */
+/* rtnl_link_mtu, rtnl_link_mac - change one link. */
+int rtnl_link_mtu(int fd, int32_t ifindex, uint32_t mtu, struct error *err) _must_check_;
+int rtnl_link_mac(int fd, int32_t ifindex, const unsigned char *mac, size_t mac_len,
+		  struct error *err) _must_check_;
+
+/* A link to be made. What is zero is the kernel's choice. */
 struct rtnl_link_new {
-	const char *name, *kind, *peer;
+	const char *name;
+	const char *kind; /* "dummy", "bridge", "veth" ... */
 	int32_t index;
 	uint32_t mtu;
 	unsigned char mac[RTNL_MAC_MAX];
 	size_t mac_len;
 	struct bytes info_data; /* raw IFLA_INFO_DATA; not together with peer */
+	const char *peer;	/* veth only: name of the other end */
+	bool peer_elsewhere;	/* it is made in the namespace peer_ns_fd */
+	int peer_ns_fd;
 };
+
+/* rtnl_link_add - make it. -EEXIST: name or index is taken. */
 int rtnl_link_add(int fd, const struct rtnl_link_new *link, struct error *err) _must_check_;
+
+/* rtnl_link_del - remove a link; the other end of a veth goes with it. */
+int rtnl_link_del(int fd, int32_t ifindex, struct error *err) _must_check_;
