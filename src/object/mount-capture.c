@@ -1,0 +1,525 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * mount-capture: the mounts of a container into images; see mount.h.
+ *
+ * Nothing is mounted or moved where the container could see it. A tmpfs is read through a detached
+ * clone of its mount, made by a child that joined the namespace: what is mounted over its
+ * directories does not hide them then, and no access time changes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+
+#include "base/cleanup.h"
+#include "object/mount-fs.h"
+#include "object/mount.h"
+#include "object/tree.h"
+
+#define CLONES_MAX 250 /* descriptors that one message carries */
+
+uint32_t mount_kdev(const struct proc_mount *mount)
+{
+	return (mount->major << 20) | mount->minor; /* the kernel's MKDEV, not st_dev's layout */
+}
+
+bool mount_below(const char *path, const char *dir, const char **ret_rest)
+{
+	size_t len = strlen(dir);
+
+	while (len && dir[len - 1] == '/')
+		len--;
+	if (strncmp(path, dir, len) != 0 || (path[len] && path[len] != '/'))
+		return false;
+	path += len;
+	while (*path == '/')
+		path++;
+	if (ret_rest)
+		*ret_rest = path;
+	return true;
+}
+
+int mount_index_new(struct capture *cap, struct error *err)
+{
+	_cleanup_close_ int self = -1;
+	struct mount_index *index;
+	int r;
+
+	if (cap->mounts)
+		return 0;
+	index = calloc(1, sizeof(*index));
+	if (!index)
+		return error_nomem(err);
+	r = proc_mountinfo_read(cap->root->proc_fd, &index->arena, &index->mounts, err);
+	if (r < 0) {
+		mount_index_free(index);
+		return error_while(err, r, "reading the mounts of process %d", cap->root->pid);
+	}
+	self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (self < 0 || proc_mountinfo_read(self, &index->arena, &index->host, NULL) < 0)
+		index->host = (struct proc_mounts){ 0 };
+	cap->mounts = index;
+	return 0;
+}
+
+void mount_index_free(struct mount_index *index)
+{
+	if (!index)
+		return;
+	arena_deinit(&index->arena);
+	free(index);
+}
+
+const struct proc_mount *mount_index_find(const struct capture *cap, int32_t mnt_id)
+{
+	return cap->mounts ? proc_mount_find(&cap->mounts->mounts, mnt_id) : NULL;
+}
+
+static bool is_root(const struct proc_mount *m)
+{
+	return !strcmp(m->mountpoint, "/");
+}
+
+static bool host_has(const struct mount_index *index, const struct proc_mount *m)
+{
+	size_t i;
+
+	for (i = 0; i < index->host.n_mounts; i++)
+		if (mount_kdev(&index->host.mounts[i]) == mount_kdev(m))
+			return true;
+	return false;
+}
+
+/* Would a restorer make this file system itself, as an instance of its own? */
+static bool own_instance(const struct capture *cap, const struct proc_mount *m)
+{
+	const struct mount_fs *fs = mount_fs_by_name(m->fstype);
+
+	switch (fs->way) {
+	case MOUNT_FRESH:
+		if (strcmp(m->root, "/") != 0)
+			return false;
+		/* devpts: every instance is somebody's; the others follow a namespace */
+		return fs->code != IMG__FSTYPE__DEVPTS || !host_has(cap->mounts, m);
+	case MOUNT_CONTENT:
+		return !strcmp(m->root, "/") && !host_has(cap->mounts, m);
+	case MOUNT_CGROUP:
+		return !cap->ns[NS_CGROUP].own || !strcmp(m->root, "/");
+	case MOUNT_DEVICES:
+	case MOUNT_REFUSED:
+		return !strcmp(m->root, "/");
+	default:
+		return false;
+	}
+}
+
+bool mount_external(const struct capture *cap, const struct proc_mount *m)
+{
+	const struct proc_mounts *all = &cap->mounts->mounts;
+	const struct proc_mount *t;
+	size_t i;
+
+	if (is_root(m) || own_instance(cap, m))
+		return false;
+	for (i = 0; i < all->n_mounts; i++) {
+		t = &all->mounts[i];
+		if (t == m || mount_kdev(t) != mount_kdev(m) ||
+		    !mount_below(m->root, t->root, NULL))
+			continue;
+		if (is_root(t) || own_instance(cap, t))
+			return false; /* a bind of something that the container has itself */
+	}
+	return true;
+}
+
+/* The options of the file system without those that sb_flags tells. */
+static char *super_options(struct arena *arena, const char *options)
+{
+	static const char *const flags[] = { "rw", "ro", "sync", "dirsync", "mand", "lazytime" };
+	char *ret = arena_strdup(arena, options), *to = ret;
+	size_t i, len;
+
+	for (; ret && *options; options += len + (options[len] == ',')) {
+		len = strcspn(options, ",");
+		for (i = 0; i < ARRAY_SIZE(flags); i++)
+			if (strlen(flags[i]) == len && !strncmp(options, flags[i], len))
+				break;
+		if (i < ARRAY_SIZE(flags) || !len)
+			continue;
+		if (to != ret)
+			*to++ = ',';
+		memmove(to, options, len);
+		to += len;
+	}
+	if (ret)
+		*to = '\0';
+	return ret;
+}
+
+static char *mount_root(struct arena *arena, const char *root, bool *ret_deleted)
+{
+	static const char deleted[] = "//deleted";
+	char *ret = arena_strdup(arena, root);
+	size_t len = strlen(root), n = strlen(deleted);
+
+	*ret_deleted = len > n && !strcmp(root + len - n, deleted);
+	if (ret && *ret_deleted)
+		ret[len - n] = '\0';
+	return ret;
+}
+
+static Img__Mnt *entry_of(struct capture *cap, const struct proc_mount *m)
+{
+	const struct mount_fs *fs = mount_fs_by_name(m->fstype);
+	struct arena *arena = &cap->set->arena;
+	Img__Mnt *e = img_new(cap->set, Img__Mnt, mnt);
+	bool deleted = false;
+
+	if (!e)
+		return NULL;
+	e->fstype = fs->code;
+	if (fs->code == IMG__FSTYPE__AUTO)
+		e->fsname = arena_strdup(arena, m->fstype);
+	e->mnt_id = (uint32_t)m->id;
+	e->parent_mnt_id = (uint32_t)m->parent_id;
+	e->root_dev = mount_kdev(m);
+	e->flags = (uint32_t)proc_mount_flags(m->options);
+	if (!(e->flags & (MS_RELATIME | MS_NOATIME)))
+		e->flags |= MS_STRICTATIME;
+	e->flags |= (m->shared ? MS_SHARED : 0) | (m->master ? MS_SLAVE : 0) |
+		    (m->unbindable ? MS_UNBINDABLE : 0);
+	e->has_sb_flags = true;
+	e->sb_flags = (uint32_t)proc_mount_flags(m->super_options) &
+		      (MS_RDONLY | MS_SYNCHRONOUS | MS_DIRSYNC | MS_MANDLOCK | MS_LAZYTIME);
+	/* inside its cgroup namespace the mount's root is the root, whatever it looks like from
+	 * here */
+	e->root = fs->way == MOUNT_CGROUP && !cap->ns[NS_CGROUP].own
+			  ? arena_strdup(arena, "/")
+			  : mount_root(arena, m->root, &deleted);
+	if (deleted)
+		e->has_deleted = e->deleted = true;
+	e->mountpoint = arena_strdup(arena, m->mountpoint);
+	e->source = arena_strdup(arena, m->source);
+	e->options = super_options(arena, m->super_options);
+	e->has_shared_id = e->has_master_id = true;
+	e->shared_id = (uint32_t)m->shared;
+	e->master_id = (uint32_t)m->master;
+	if (mount_external(cap, m)) {
+		e->ext_key = arena_strdup(arena, m->mountpoint);
+		if (!e->ext_key)
+			return NULL;
+	}
+	return e->root && e->mountpoint && e->source && e->options ? e : NULL;
+}
+
+static int mount_gap(struct capture *cap, enum gap_effect effect, const struct proc_mount *m,
+		     const char *reason)
+{
+	char subject[512];
+
+	snprintf(subject, sizeof(subject), "mount %d at %s (%s)", m->id, m->mountpoint, m->fstype);
+	return gap_add(cap->gaps, effect, "mount", 0, subject, "%s", reason);
+}
+
+/* The clones of all tmpfs mounts, made in one child that joined the namespace. */
+struct clones {
+	int root_dir;
+	int socket; /* the child's end */
+	const struct proc_mount *mounts[CLONES_MAX];
+	int fds[CLONES_MAX]; /* -1: hidden under another mount, or gone */
+	size_t n;
+};
+
+/* Private and detached: reading through it changes no access time and meets no other mount. */
+static int clone_quietly(int at)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME,
+				   .attr_clr = MOUNT_ATTR__ATIME };
+	int fd = open_tree(at, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (fd >= 0)
+		(void)mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr));
+	return fd;
+}
+
+static int clone_root(void *arg, struct buf *out, int *fd, struct error *err)
+{
+	*fd = clone_quietly(*(int *)arg);
+	return *fd < 0 ? error_errno(err, errno, "cannot clone a root mount") : 0;
+}
+
+int mount_clone_root(int proc_fd, int *ret_fd, struct error *err)
+{
+	_cleanup_close_ int root = openat(proc_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (root < 0)
+		return error_errno(err, errno, "cannot open the root directory of a process");
+	return ns_call_in(proc_fd, 1U << NS_MNT, clone_root, &root, NULL, ret_fd, err);
+}
+
+static int clone_one(int root_dir, const struct proc_mount *m)
+{
+	struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+				.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
+	_cleanup_close_ int at = -1;
+	struct statx stx;
+
+	at = (int)syscall(SYS_openat2, root_dir, m->mountpoint, &how, sizeof(how));
+	if (at < 0 || statx(at, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) < 0)
+		return -1;
+	if ((stx.stx_mask & STATX_MNT_ID) && stx.stx_mnt_id != (uint64_t)m->id)
+		return -1;
+	return clone_quietly(at);
+}
+
+static int clones_make(void *arg, struct buf *out, int *fd, struct error *err)
+{
+	union {
+		struct cmsghdr align;
+		char data[CMSG_SPACE(CLONES_MAX * sizeof(int))];
+	} control = { 0 };
+	struct clones *c = arg;
+	unsigned char have[CLONES_MAX] = { 0 };
+	struct iovec iov = { have, c->n };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control };
+	int fds[CLONES_MAX];
+	struct cmsghdr *cmsg;
+	size_t i, n = 0;
+
+	for (i = 0; i < c->n; i++) {
+		fds[n] = clone_one(c->root_dir, c->mounts[i]);
+		have[i] = fds[n] >= 0;
+		n += have[i];
+	}
+	if (n) {
+		msg.msg_controllen = CMSG_SPACE(n * sizeof(int));
+		cmsg = CMSG_FIRSTHDR(&msg);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(n * sizeof(int));
+		memcpy(CMSG_DATA(cmsg), fds, n * sizeof(int));
+	} else {
+		msg.msg_control = NULL;
+	}
+	if (sendmsg(c->socket, &msg, MSG_NOSIGNAL) != (ssize_t)c->n)
+		return error_errno(err, errno, "cannot hand back %zu mounts", n);
+	return 0;
+}
+
+static int clones_receive(struct clones *c, int from, struct error *err)
+{
+	union {
+		struct cmsghdr align;
+		char data[CMSG_SPACE(CLONES_MAX * sizeof(int))];
+	} control;
+	unsigned char have[CLONES_MAX];
+	struct iovec iov = { have, sizeof(have) };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+	ssize_t n = recvmsg(from, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	struct cmsghdr *cmsg = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+	size_t i, k = 0;
+
+	if (n != (ssize_t)c->n)
+		return error_errno(err, n < 0 ? errno : EPROTO,
+				   "cannot take over the clones of mounts");
+	for (i = 0; i < c->n; i++)
+		if (have[i] && cmsg)
+			memcpy(&c->fds[i], CMSG_DATA(cmsg) + k++ * sizeof(int), sizeof(int));
+	return 0;
+}
+
+static void clones_deinit(struct clones *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->n; i++)
+		if (c->fds[i] >= 0)
+			close(c->fds[i]);
+}
+
+static int clones_open(struct capture *cap, struct clones *c, struct error *err)
+{
+	_cleanup_close_ int ours = -1, theirs = -1;
+	int pair[2], r;
+
+	if (!c->n)
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_errno(err, errno, "cannot make a socket pair");
+	ours = pair[0];
+	c->socket = theirs = pair[1];
+	c->root_dir = cap->root_dir;
+	r = ns_call_in(cap->root->proc_fd, 1U << NS_MNT, clones_make, c, NULL, NULL, err);
+	return r < 0 ? r : clones_receive(c, ours, err);
+}
+
+struct tmpfs_capture {
+	struct capture *cap;
+	const struct proc_mount *mount;
+	struct buf tar;
+	int gap_failed;
+};
+
+static int tar_append(void *ctx, const void *data, size_t len, struct error *err)
+{
+	struct tmpfs_capture *tc = ctx;
+
+	return buf_append(&tc->tar, data, len, err);
+}
+
+static void tmpfs_note(void *ctx, const char *path, const char *text)
+{
+	struct tmpfs_capture *tc = ctx;
+	char subject[TREE_PATH_MAX + 512];
+
+	snprintf(subject, sizeof(subject), "%s in the tmpfs at %s", path, tc->mount->mountpoint);
+	if (gap_add(tc->cap->gaps, GAP_DEGRADED, "mount", 0, subject, "%s", text) < 0)
+		tc->gap_failed = -ENOMEM;
+}
+
+/* A socket in a tmpfs is made anew by who listens on it (object/socket-unix), tar need not have it.
+ */
+static int tmpfs_choose(void *ctx, const char *path, int dirfd, const char *name,
+			const struct stat *st, enum tree_choice *ret, struct error *err)
+{
+	*ret = S_ISSOCK(st->st_mode) ? TREE_SKIP : TREE_TAKE;
+	return 0;
+}
+
+static int tmpfs_capture(struct capture *cap, const struct proc_mount *m, int fd, struct error *err)
+{
+	struct tmpfs_capture tc = { .cap = cap, .mount = m };
+	struct tree_write_options opt = {
+		.op = cap->op,
+		.prefix = "./",
+		.gzip = 0, /* stored: the container stands still, and the archive can be compressed
+			      whole */
+		.max_bytes = MOUNT_TMPFS_MAX,
+		.choose = tmpfs_choose,
+		.note = tmpfs_note,
+		.ctx = &tc,
+	};
+	struct tree_sink sink = { tar_append, &tc };
+	unsigned char *copy;
+	int r;
+
+	r = tree_write(fd, &opt, &sink, err);
+	if (r >= 0 && tc.gap_failed)
+		r = error_nomem(err);
+	if (r >= 0) {
+		copy = arena_memdup(&cap->set->arena, tc.tar.data, tc.tar.len);
+		r = copy ? image_add(cap->set, IMAGE_TMPFS_DEV, mount_kdev(m), NULL,
+				     (struct bytes){ copy, tc.tar.len }, err)
+			 : error_nomem(err);
+	}
+	buf_deinit(&tc.tar);
+	if (r < 0)
+		return error_while(err, r, "reading the tmpfs at %s of process %d", m->mountpoint,
+				   cap->root->pid);
+	return 0;
+}
+
+/* Every tmpfs once, the external ones too: a later restore can then show what was in them. */
+static int contents_capture(struct capture *cap, struct error *err)
+{
+	const struct proc_mounts *all = &cap->mounts->mounts;
+	_cleanup_(clones_deinit) struct clones c = { 0 };
+	const struct proc_mount *m;
+	size_t i, k;
+	int r;
+
+	for (i = 0; i < all->n_mounts; i++) {
+		m = &all->mounts[i];
+		if (mount_fs_by_name(m->fstype)->way != MOUNT_CONTENT || strcmp(m->root, "/") != 0)
+			continue;
+		if (c.n == CLONES_MAX) {
+			if (mount_gap(cap, GAP_DEGRADED, m,
+				      "too many tmpfs: content not captured") < 0)
+				return error_nomem(err);
+			continue;
+		}
+		c.fds[c.n] = -1;
+		c.mounts[c.n++] = m;
+	}
+	r = clones_open(cap, &c, err);
+	if (r < 0)
+		return error_while(err, r, "looking at the mounts of process %d", cap->root->pid);
+
+	for (i = 0; i < c.n; i++) {
+		m = c.mounts[i];
+		if (image_find(cap->set, IMAGE_TMPFS_DEV, mount_kdev(m)))
+			continue;
+		/* one mount of a file system may be hidden while another shows it */
+		for (k = i; k < c.n && (c.fds[k] < 0 || mount_kdev(c.mounts[k]) != mount_kdev(m));
+		     k++)
+			;
+		if (k < c.n)
+			r = tmpfs_capture(cap, m, c.fds[k], err);
+		else if (mount_gap(cap, GAP_DEGRADED, m,
+				   "hidden under another mount: not captured") < 0)
+			r = error_nomem(err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* What restore will not be able to bring back is known now. */
+static int mount_foresee(struct capture *cap, const struct proc_mount *m)
+{
+	switch (mount_fs_by_name(m->fstype)->way) {
+	case MOUNT_REFUSED:
+		return mount_gap(cap, GAP_COSMETIC, m,
+				 "a view of the host's kernel: a restore shows an empty directory");
+	case MOUNT_DEVICES:
+		return mount_gap(cap, GAP_COSMETIC, m,
+				 "the host's devices: a restore shows a small /dev of its own");
+	case MOUNT_STORAGE:
+		if (!mount_external(cap, m) || strcmp(m->root, "/") != 0)
+			return 0;
+		return mount_gap(
+			cap, GAP_DEGRADED, m,
+			"a file system of its own, whose content is not in the checkpoint");
+	default:
+		return 0;
+	}
+}
+
+int mount_capture(struct capture *cap, const struct capture_ns *ns, struct error *err)
+{
+	const struct proc_mount *m;
+	Img__Mnt *e;
+	size_t i;
+	int r;
+
+	r = mount_index_new(cap, err);
+	if (r < 0)
+		return r;
+	r = image_touch(cap->set, IMAGE_MOUNTPOINTS, ns->id, err);
+	for (i = 0; r >= 0 && i < cap->mounts->mounts.n_mounts; i++) {
+		m = &cap->mounts->mounts.mounts[i];
+		e = entry_of(cap, m);
+		if (!e || mount_foresee(cap, m) < 0)
+			return error_nomem(err);
+		r = image_add(cap->set, IMAGE_MOUNTPOINTS, ns->id, &e->base, (struct bytes){ 0 },
+			      err);
+	}
+	return r < 0 ? r : contents_capture(cap, err);
+}
+
+const struct namespace_kind mount_namespace_kind = {
+	.name = "mnt",
+	.kind = NS_MNT,
+	.clone_flag = CLONE_NEWNS,
+	.capture = mount_capture,
+	.restore = mount_restore,
+};
