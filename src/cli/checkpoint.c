@@ -28,11 +28,14 @@ static const struct option_row options[] = {
 };
 
 static const char details[] =
-	"Takes a complete, stateful copy of a running container: processes, memory, files, sockets,\n"
-	"namespaces and what changed in its root file system. The container runs on unless --stop is\n"
+	"Takes a complete, stateful copy of a running container: processes, memory, files, "
+	"sockets,\n"
+	"namespaces and what changed in its root file system. The container runs on unless --stop "
+	"is\n"
 	"given. What could not be captured is listed as a gap; it never makes the capture fail.\n"
 	"\n"
-	"TARGET is pid:N (that process and its descendants), runc:ID or crun:ID, or the id or name of a\n"
+	"TARGET is pid:N (that process and its descendants), runc:ID or crun:ID, or the id or name "
+	"of a\n"
 	"container, which is looked up. An existing archive is never overwritten.";
 
 struct job {
@@ -60,7 +63,8 @@ static void print_json(const struct checkpoint_result *result)
 	json_object_object_add(object, "archive", json_object_new_string(result->path));
 	json_object_object_add(object, "archive_bytes",
 			       json_object_new_uint64(result->archive_bytes));
-	json_object_object_add(object, "memory_bytes", json_object_new_uint64(result->memory_bytes));
+	json_object_object_add(object, "memory_bytes",
+			       json_object_new_uint64(result->memory_bytes));
 	json_object_object_add(object, "tasks", json_object_new_uint64(result->n_tasks));
 	json_object_object_add(object, "threads", json_object_new_uint64(result->n_threads));
 	json_object_object_add(object, "freeze_ns", json_object_new_uint64(result->freeze_ns));
@@ -93,8 +97,8 @@ static const char *default_output(struct arena *arena, const struct checkpoint_t
 
 	gmtime_r(&now, &tm);
 	strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm);
-	path = arena_printf(arena, "amber-%.64s-%s.tar", target->name[0] ? target->name : target->id,
-			    stamp);
+	path = arena_printf(arena, "amber-%.64s-%s.tar",
+			    target->name[0] ? target->name : target->id, stamp);
 	for (p = path; p && *p; p++)
 		if (strchr("/: \t\n", *p))
 			*p = '_';

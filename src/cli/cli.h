@@ -51,10 +51,10 @@ int cli_need_root(const char *what, struct error *err) _must_check_;
 
 /*
  * cli_in_worker - run fn in a child process and wait for it.
- * The child is the one that holds other people's tasks. When we are killed, even by SIGKILL, it is told
- * (PR_SET_PDEATHSIG), cancels its operation and takes everything back; when it is killed itself, the
- * kernel detaches it from the tasks and they run on (task/script.h). Signals that ask us to end are
- * passed on. Returns what fn returned; err travels back.
+ * The child is the one that holds other people's tasks. When we are killed, even by SIGKILL, it is
+ * told (PR_SET_PDEATHSIG), cancels its operation and takes everything back; when it is killed
+ * itself, the kernel detaches it from the tasks and they run on (task/script.h). Signals that ask
+ * us to end are passed on. Returns what fn returned; err travels back.
  */
 typedef int cli_worker_fn(struct cli *cli, void *arg, struct error *err);
 int cli_in_worker(struct cli *cli, cli_worker_fn *fn, void *arg, struct error *err) _must_check_;

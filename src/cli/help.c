@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * help: what there is, and the texts that are made from the option tables: man pages and completion.
+ * help: what there is, and the texts that are made from the option tables: man pages and
+ * completion.
  */
 #include <errno.h>
 #include <string.h>
@@ -76,10 +77,9 @@ static int help_run(struct cli *cli, void *opaque, char **args, size_t n_args, s
 	}
 	row = row_of(name);
 	if (!row)
-		return error_hint(err,
-				  error_set(err, ERROR_USAGE, EINVAL, "there is no command '%s'",
-					    name),
-				  "see 'amber help'");
+		return error_hint(
+			err, error_set(err, ERROR_USAGE, EINVAL, "there is no command '%s'", name),
+			"see 'amber help'");
 	r = o->man ? options_man("amber", row, &text, err) : options_help("amber", row, &text, err);
 	return r < 0 ? r : print(&text);
 }
