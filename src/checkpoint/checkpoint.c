@@ -35,29 +35,66 @@ static void undo_archive(struct checkpoint *c)
 	archive_writer_deinit(&c->archive);
 }
 
-static int step_rootfs(struct checkpoint *c, struct error *err)
+/* Everything that can be looked at while the container runs. */
+static int step_look(struct checkpoint *c, struct error *err)
 {
-	struct error local = ERROR_INIT;
-	_cleanup_close_ int proc_fd = -1;
+	struct capture *cap = &c->cap;
 	struct proc_stat stat;
 	int r;
 
-	r = proc_open(c->request->target.pids[0], &proc_fd, err);
+	cap->op = &c->op;
+	cap->set = &c->set;
+	cap->gaps = c->gaps;
+	cap->tree = &c->tree;
+	cap->ghost_max = GHOST_MAX;
+	cap->next_id = 32; /* the numbers below stand for amber's own namespaces */
+	cap->facts = &c->facts;
+	cap->shmem = &c->shmem;
+	cap->files = file_index_new();
+	if (!cap->files)
+		return error_nomem(err);
+	r = proc_open(c->request->target.pids[0], &c->proc_fd, err);
 	if (r == 0)
-		r = proc_stat_read(proc_fd, &stat, err);
+		r = proc_stat_read(c->proc_fd, &stat, err);
 	if (r < 0)
 		return error_hint(err, r, "is the container still running?");
 	c->init_starttime = stat.start_time;
-	if (!c->request->target.rootfs[0])
-		return 0; /* pid:N: the files are the host's own */
-	r = rootfs_find(&c->op, c->request->target.pids[0], &c->rootfs, &local);
-	if (r == 0)
+	r = checkpoint_identify_namespaces(c, err);
+	return r < 0 ? r : sock_index_new(cap, err);
+}
+
+static void undo_look(struct checkpoint *c)
+{
+	struct capture *cap = &c->cap;
+	enum ns_kind kind;
+
+	for (kind = 0; kind < NS_KINDS; kind++)
+		if (cap->ns[kind].fd >= 0)
+			close(cap->ns[kind].fd);
+	sock_index_free(cap->sockets);
+	mount_index_free(cap->mounts);
+	shmem_list_deinit(&c->shmem);
+	file_facts_deinit(&c->facts);
+	file_index_free(cap->files);
+	if (cap->root_dir >= 0)
+		close(cap->root_dir);
+	if (c->proc_fd >= 0)
+		close(c->proc_fd);
+}
+
+static int step_rootfs(struct checkpoint *c, struct error *err)
+{
+	struct error local = ERROR_INIT;
+
+	if (c->cap.ns[NS_MNT].own)
+		return 0; /* the files are the host's own: no diff */
+	if (rootfs_find(&c->op, c->request->target.pids[0], &c->rootfs, &local) == 0)
 		return 0;
 	op_info(&c->op, "no rootfs diff: %s", local.text);
-	return gap_add(c->gaps, GAP_DEGRADED, "rootfs", 0, c->request->target.rootfs, "%s",
-		       local.text) < 0
-		       ? error_nomem(err)
-		       : 0;
+	if (gap_add(c->gaps, GAP_DEGRADED, "rootfs", 0, c->request->target.rootfs, "%s",
+		    local.text) < 0)
+		return error_nomem(err);
+	return 0;
 }
 
 static void undo_rootfs(struct checkpoint *c)
@@ -86,18 +123,12 @@ static void undo_stop(struct checkpoint *c)
 	task_tree_deinit(&c->tree);
 }
 
-static int step_prepare(struct checkpoint *c, struct error *err)
+/* The root task as it stands, and what is named through it. */
+static int step_root(struct checkpoint *c, struct error *err)
 {
 	struct capture *cap = &c->cap;
-	int r;
 
-	cap->op = &c->op;
-	cap->set = &c->set;
-	cap->gaps = c->gaps;
-	cap->tree = &c->tree;
 	cap->root = task_find(&c->tree, c->request->target.pids[0]);
-	cap->ghost_max = GHOST_MAX;
-	cap->next_id = 32; /* the numbers below stand for amber's own namespaces */
 	if (!cap->root || cap->root->state == TASK_ZOMBIE)
 		return error_hint(err,
 				  error_set(err, ERROR_NOT_FOUND, ESRCH, "process %d has ended",
@@ -107,34 +138,7 @@ static int step_prepare(struct checkpoint *c, struct error *err)
 	if (cap->root_dir < 0)
 		return error_errno(err, errno, "cannot open the root directory of task %d",
 				   cap->root->pid);
-	cap->files = file_index_new();
-	cap->facts = &c->facts;
-	cap->shmem = shmem_list_new();
-	if (!cap->files || !cap->shmem)
-		return error_nomem(err);
-	r = checkpoint_identify_namespaces(c, err);
-	if (r == 0)
-		r = mount_index_new(cap, err);
-	if (r == 0)
-		r = sock_index_new(cap, err);
-	return r;
-}
-
-static void undo_prepare(struct checkpoint *c)
-{
-	struct capture *cap = &c->cap;
-	enum ns_kind kind;
-
-	for (kind = 0; kind < NS_KINDS; kind++)
-		if (cap->ns[kind].fd >= 0)
-			close(cap->ns[kind].fd);
-	if (cap->root_dir >= 0)
-		close(cap->root_dir);
-	sock_index_free(cap->sockets);
-	mount_index_free(cap->mounts);
-	shmem_list_free(cap->shmem);
-	file_facts_deinit(&c->facts);
-	file_index_free(cap->files);
+	return mount_index_new(cap, err);
 }
 
 static int step_resume(struct checkpoint *c, struct error *err)
@@ -170,9 +174,10 @@ static const struct checkpoint_step {
 	void (*undo)(struct checkpoint *c); /* also after success: lets go of what the step holds */
 } steps[] = {
 	{ "preparing the archive", step_archive, undo_archive },
+	{ "looking at the container", step_look, undo_look },
 	{ "finding the root file system", step_rootfs, undo_rootfs },
 	{ "stopping the container", step_stop, undo_stop },
-	{ "looking at the container", step_prepare, undo_prepare },
+	{ "looking at its root task", step_root, NULL },
 	{ "noting standard streams", checkpoint_note_stdio, NULL },
 	{ "capturing tasks", checkpoint_capture_tasks, NULL },
 	{ "capturing namespaces", checkpoint_capture_namespaces, NULL },
@@ -221,7 +226,9 @@ int checkpoint_run(struct op *op, const struct checkpoint_request *request,
 		.tree = TASK_TREE_INIT,
 		.archive = ARCHIVE_WRITER_INIT,
 		.facts = FILE_FACTS_INIT,
+		.shmem = SHMEM_LIST_INIT,
 		.cap.root_dir = -1,
+		.proc_fd = -1,
 		.started_ns = clock_ns(),
 	};
 	enum ns_kind kind;

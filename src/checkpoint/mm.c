@@ -65,8 +65,7 @@ static bool same_file(const struct last_file *last, const struct proc_vma *src, 
 }
 
 static int name_file(struct checkpoint *c, struct task *task, const struct proc_vma *src,
-		     enum vma_backing backing, Img__Vma *vma, struct last_file *last,
-		     struct error *err)
+		     Img__Vma *vma, struct last_file *last, struct error *err)
 {
 	uint32_t flags, id = 0;
 	char link[64];
@@ -81,15 +80,28 @@ static int name_file(struct checkpoint *c, struct task *task, const struct proc_
 		vma->shmid = last->id;
 		return 0;
 	}
-	if (backing == VMA_MEMFD)
-		r = memfd_capture(&c->cap, task, task->proc_fd, link, flags, &id, err);
-	else
-		r = reg_file_capture(&c->cap, task, task->proc_fd, link, flags, &id, err);
+	r = reg_file_capture(&c->cap, task, task->proc_fd, link, flags, &id, err);
 	if (r != 0)
 		return r;
 	vma->shmid = id;
 	*last = (struct last_file){ src->ino, src->major, src->minor, flags, id, src->path };
 	return 0;
+}
+
+/* Anonymous shared memory is an object of its own, whoever maps it. */
+static int add_shmem(struct checkpoint *c, struct task *task, const struct proc_vma *src,
+		     struct error *err)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+	char link[64];
+
+	snprintf(link, sizeof(link), "map_files/%llx-%llx", (unsigned long long)src->start,
+		 (unsigned long long)src->end);
+	fd = openat(task->proc_fd, link, O_PATH | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return vma_gap(c, task, src, "its shared memory cannot be opened", err);
+	return shmem_add(c->cap.shmem, src->ino, (uint64_t)st.st_size, fd, err);
 }
 
 static int back_vma(struct checkpoint *c, struct task *task, const struct proc_vma *src,
@@ -101,9 +113,9 @@ static int back_vma(struct checkpoint *c, struct task *task, const struct proc_v
 		return 0;
 	case VMA_FILE:
 	case VMA_MEMFD:
-		return name_file(c, task, src, backing, vma, last, err);
+		return name_file(c, task, src, vma, last, err);
 	case VMA_SHMEM:
-		return shmem_capture_mapping(&c->cap, task, src->start, src->end, vma->shmid, err);
+		return add_shmem(c, task, src, err);
 	case VMA_SYSV:
 		return 0; /* the ipc namespace has its contents */
 	case VMA_UNKNOWN:
@@ -170,7 +182,7 @@ static int plan_begin(struct checkpoint *c, struct task *task, struct checkpoint
 int checkpoint_capture_mm(struct checkpoint *c, struct task *task, Img__Mm **ret, struct error *err)
 {
 	Img__Mm *mm = img_new(&c->set, Img__Mm, mm);
-	struct checkpoint_pages *pages;
+	struct checkpoint_pages *pages = NULL;
 	struct proc_maps maps = { 0 };
 	struct last_file last = { 0 };
 	_cleanup_close_ int pagemap = -1;

@@ -32,7 +32,7 @@ int checkpoint_identify_namespaces(struct checkpoint *c, struct error *err)
 	if (r == 0)
 		r = ns_read(self, &own, err);
 	if (r == 0)
-		r = ns_read(c->cap.root->proc_fd, &set, err);
+		r = ns_read(c->proc_fd, &set, err);
 	if (r < 0)
 		return r;
 	for (kind = 0; kind < NS_KINDS; kind++) {
@@ -42,7 +42,7 @@ int checkpoint_identify_namespaces(struct checkpoint *c, struct error *err)
 		ns->id = ns->own ? (uint32_t)kind + 1 : capture_next_id(&c->cap);
 		if (!ns->ino)
 			continue;
-		r = ns_open(c->cap.root->proc_fd, kind, &ns->fd, err);
+		r = ns_open(c->proc_fd, kind, &ns->fd, err);
 		if (r < 0)
 			return r;
 	}

@@ -36,9 +36,11 @@ int checkpoint_plan_shmem(struct checkpoint *c, struct error *err)
 {
 	struct checkpoint_pages *pages;
 	struct shmem_object *object;
+	size_t i;
 	int r;
 
-	for (object = shmem_first(c->cap.shmem); object; object = object->next) {
+	for (i = 0; i < c->shmem.n_objects; i++) {
+		object = &c->shmem.objects[i];
 		pages = checkpoint_pages_new(c);
 		if (!pages)
 			return error_nomem(err);
@@ -46,7 +48,7 @@ int checkpoint_plan_shmem(struct checkpoint *c, struct error *err)
 		r = page_plan_shmem(&pages->plan, &c->set.arena, object->size, err);
 		if (r == 0)
 			r = page_plan_describe(&pages->plan, &c->set, IMAGE_PAGEMAP_SHMEM,
-					       (uint32_t)object->shmid, err);
+					       object->shmid, err);
 		if (r < 0)
 			return r;
 	}

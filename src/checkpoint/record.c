@@ -3,6 +3,7 @@
  * record: amber.json, what amber says about its own checkpoint: tool, node, times, freeze, gaps,
  * files, and every member with its size and SHA-256 (docs/formats/amber-json.md).
  */
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
@@ -129,7 +130,7 @@ static void hex(const unsigned char *bytes, size_t n, char *ret)
 
 static json_object *files_json(const struct file_facts_list *facts)
 {
-	char text[2 * MAX(FILE_FACTS_BUILD_ID_MAX, SHA256_DIGEST_LENGTH) + 1];
+	char text[2 * FILE_FACTS_BUILD_ID_MAX + 1]; /* a SHA-256 is shorter */
 	json_object *list = json_object_new_array(), *object;
 	const struct file_fact *fact;
 
@@ -184,9 +185,28 @@ static json_object *because_json(const struct gap_list *gaps)
 	return list;
 }
 
+/* What a restore needs for the base: the layers below what the container changed. */
+static json_object *rootfs_json(const struct rootfs *rootfs)
+{
+	json_object *object, *lowers;
+	size_t i;
+
+	if (!rootfs)
+		return NULL; /* null: the host's own root */
+	object = json_object_new_object();
+	lowers = json_object_new_array();
+	put(object, "kind", rootfs_kind_name(rootfs->kind));
+	put(object, "fstype", rootfs->fstype);
+	put(object, "path", rootfs->path);
+	for (i = 0; i < rootfs->n_lowers; i++)
+		json_object_array_add(lowers, json_object_new_string(rootfs->lowers[i]));
+	json_object_object_add(object, "lowers", lowers);
+	return object;
+}
+
 int checkpoint_write_record(struct checkpoint *c, struct error *err)
 {
-	json_object *record = json_object_new_object(), *rootfs;
+	json_object *record = json_object_new_object();
 	size_t len = 0;
 	const char *text;
 	int r;
@@ -196,8 +216,7 @@ int checkpoint_write_record(struct checkpoint *c, struct error *err)
 	json_object_object_add(record, "node", node_json());
 	json_object_object_add(record, "times", times_json(c));
 	json_object_object_add(record, "container", container_json(c));
-	rootfs = rootfs_json(c->rootfs);
-	json_object_object_add(record, "rootfs", rootfs);
+	json_object_object_add(record, "rootfs", rootfs_json(c->rootfs));
 	json_object_object_add(record, "restorable",
 			       json_object_new_boolean(gap_list_restorable(c->gaps)));
 	json_object_object_add(record, "not_restorable_because", because_json(c->gaps));

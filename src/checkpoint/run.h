@@ -11,6 +11,7 @@
 #include "memory/page-plan.h"
 #include "object/capture.h"
 #include "object/file-facts.h"
+#include "object/shmem.h"
 #include "task/seize.h"
 
 /* A plan and where its pages go. */
@@ -30,6 +31,8 @@ struct checkpoint {
 	struct task_tree tree;
 	struct capture cap;
 	struct file_facts_list facts;
+	struct shmem_list shmem;
+	int proc_fd; /* of the root task, opened before the stop */
 	struct archive_writer archive;
 	struct checkpoint_pages **pages;
 	size_t n_pages;
@@ -43,7 +46,7 @@ struct checkpoint {
 	struct rootfs *rootfs;	 /* found before the stop, NULL = none */
 };
 
-/* namespaces.c - which namespaces the root task is in; fills cap.ns. In the stop. */
+/* namespaces.c - which namespaces the root task is in; fills cap.ns. Before the stop. */
 int checkpoint_identify_namespaces(struct checkpoint *c, struct error *err) _must_check_;
 /* Their contents. In the stop, after the tasks. */
 int checkpoint_capture_namespaces(struct checkpoint *c, struct error *err) _must_check_;

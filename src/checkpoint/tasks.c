@@ -8,6 +8,7 @@
 #include "kernel/kcmp.h"
 #include "object/fd-capture.h"
 #include "object/fs.h"
+#include "object/socket.h"
 #include "object/task-capture.h"
 
 /* Tasks by one part of them (memory, descriptors...), in the kernel's order, each with its id. */
@@ -171,5 +172,6 @@ int checkpoint_capture_tasks(struct checkpoint *c, struct error *err)
 		c->result->n_tasks++;
 		c->result->n_threads += task->n_threads;
 	}
-	return fd_capture_finish(&c->cap, err);
+	r = fd_capture_finish(&c->cap, err);
+	return r < 0 ? r : sock_index_finish(&c->cap, err);
 }

@@ -69,7 +69,7 @@ int page_plan_shmem(struct page_plan *plan, struct arena *arena, uint64_t size, 
 }
 
 int page_plan_describe(const struct page_plan *plan, struct image_set *set, enum image_kind kind,
-		       uint32_t id, struct error *err)
+		       uint64_t id, struct error *err)
 {
 	Img__PagemapHead *head = img_new(set, Img__PagemapHead, pagemap_head);
 	Img__Pagemap *map;

@@ -42,7 +42,7 @@ int page_plan_shmem(struct page_plan *plan, struct arena *arena, uint64_t size,
  * @kind: IMAGE_PAGEMAP with the task's pid, or IMAGE_PAGEMAP_SHMEM with the shmid
  */
 int page_plan_describe(const struct page_plan *plan, struct image_set *set, enum image_kind kind,
-		       uint32_t id, struct error *err) _must_check_;
+		       uint64_t id, struct error *err) _must_check_;
 
 /*
  * page_plan_copy - copy all pages to out_fd at plan->offset.
