@@ -8,6 +8,7 @@ from pathlib import Path
 from lib import host
 from lib.container import in_namespaces
 
+SANDBOXES = Path("/run/amber/sandboxes")
 BINARY = Path(os.environ.get("AMBER", host.TOP / "build/amber"))
 
 
@@ -62,6 +63,7 @@ class Restored:
     def _end(self):
         host.kill(self.pid)
         host.until(f"end of sandbox {self.name}", lambda: not host.alive(self.pid), 10)
+        host.until(f"sandbox {self.name} to be cleared away", lambda: not list(SANDBOXES.glob(f"{self.name}*")), 10)
 
     def close(self):
         self.undo.close()

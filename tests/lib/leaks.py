@@ -10,7 +10,10 @@ from pathlib import Path
 from lib import host
 from lib.amber import BINARY
 
-FOLDERS = ("/run/amber", "/var/lib/amber", "/tmp", "/dev/shm", "/run/netns", "/var/lib/amber-t", "/run/runc")
+FOLDERS = ("/tmp", "/dev/shm", "/run/netns", "/var/lib/amber-t", "/run/runc")
+# amber's own folders: everything in them counts, but for the one that stays for the next sandbox.
+OWN = ("/run/amber", "/var/lib/amber")
+STAYS = "/run/amber/sandboxes"
 
 
 def processes(mark):
@@ -39,8 +42,10 @@ def snapshot(mark):
             names = os.listdir(folder)
         except OSError:
             continue
-        strict = folder in ("/run/amber", "/var/lib/amber")
-        found |= {f"file {folder}/{n}" for n in names if strict or "amber" in n}
+        found |= {f"file {folder}/{n}" for n in names if "amber" in n}
+    for own in OWN:
+        for top, dirs, files in os.walk(own):
+            found |= {f"file {top}/{n}" for n in dirs + files if f"{top}/{n}" != STAYS}
     for top, dirs, _files in os.walk("/sys/fs/cgroup"):
         found |= {f"cgroup {top}/{d}" for d in dirs if d.startswith("amber") and d != "amber-t"}
     return found
