@@ -6,12 +6,23 @@
  * explained where it does.
  */
 #include "object/capture.h"
+#include "object/fd-kinds.h"
 #include "object/namespace.h"
+#include "object/netns.h"
+#include "object/reg-file.h"
 #include "object/sk-kinds.h"
 #include "object/task-kinds.h"
 
+/*
+ * Terminals and memfds have paths too, so they stand before files; what amber only knows by name
+ * stands behind everything that it can capture, but before files: a device may be among it.
+ */
 const struct fd_kind *const fd_kinds[] = {
-	&sk_unix_kind, &sk_inet_kind, &sk_netlink_kind, &sk_packet_kind, NULL,
+	&sk_unix_kind,	&sk_inet_kind,	&sk_netlink_kind, &sk_packet_kind,
+	&pipe_kind,	&fifo_kind,	&eventfd_kind,	  &eventpoll_kind,
+	&timerfd_kind,	&signalfd_kind, &inotify_kind,	  &memfd_kind,
+	&pidfd_kind,	&ns_file_kind,	&tty_kind,	  &other_file_kind,
+	&reg_file_kind, NULL,
 };
 
 /*
@@ -20,12 +31,17 @@ const struct fd_kind *const fd_kinds[] = {
  * because a change of credentials resets what it sets.
  */
 const struct task_kind *const task_kinds[] = {
-	&registers_kind, &sigaction_kind,   &thread_area_kind, &signal_queue_kind,
-	&itimer_kind,	 &posix_timer_kind, &sched_kind,       &rlimit_kind,
-	&seccomp_kind,	 &creds_kind,	    &task_misc_kind,   NULL,
+	&registers_kind,   &sigaction_kind,
+	&thread_area_kind, &signal_queue_kind,
+	&itimer_kind,	   &posix_timer_kind,
+	&file_lock_kind,   &fs_kind,
+	&sched_kind,	   &rlimit_kind,
+	&seccomp_kind,	   &creds_kind,
+	&task_misc_kind,   NULL,
 };
 
 const struct namespace_kind *const namespace_kinds[] = {
+	&netns_kind,
 	NULL,
 };
 
