@@ -53,6 +53,9 @@ int regs_set_sigmask(const struct thread *thread, uint64_t mask, struct error *e
 int regs_peek_signals(const struct thread *thread, bool shared, struct arena *arena,
 		      siginfo_t **ret, size_t *ret_n, struct error *err) _must_check_;
 
+/* regs_shadow_stack - does the thread run with a shadow stack (x86 CET, arm64 GCS)? */
+bool regs_shadow_stack(const struct thread *thread);
+
 struct regs_rseq {
 	uint64_t area; /* address of struct rseq, 0 = not registered */
 	uint32_t size; /* as registered */

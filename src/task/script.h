@@ -35,7 +35,7 @@ struct script;
 #define SCRIPT_NOT_RUN INT64_MIN
 
 /* A bound for one session's records and data. */
-#define SCRIPT_CAPACITY (16u << 20)
+#define SCRIPT_CAPACITY ((size_t)1 << 20)
 
 /*
  * script_begin - borrow a stopped thread.

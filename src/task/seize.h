@@ -37,8 +37,8 @@ int task_tree_stop(struct op *op, const struct task_stop_options *options, struc
  */
 int task_tree_resume(struct task_tree *tree, struct error *err);
 
-/* task_tree_kill - SIGKILL for every task instead of letting it run on (amber checkpoint --stop).
- * Does not wait: the parents of the tasks do. */
+/* task_tree_kill - SIGKILL for every task instead of letting it run on (amber checkpoint --stop),
+ * and wait a moment until they are dead, so that their parents can reap them. */
 int task_tree_kill(struct task_tree *tree, struct error *err);
 
 /* task_tree_deinit - resume what is still stopped, close descriptors, free. Accepts a zeroed tree.

@@ -74,8 +74,8 @@ struct task_tree {
 	size_t n_tasks;
 	struct arena arena; /* of the structs */
 	struct gadget_cache *gadgets;
-	uint64_t stopping_ns, stopped_ns,
-		resumed_ns; /* CLOCK_MONOTONIC: first interrupt, all stand, first one runs again */
+	/* CLOCK_MONOTONIC: the first was interrupted; all stood; all were let go */
+	uint64_t stopping_ns, stopped_ns, resumed_ns;
 };
 
 #define TASK_TREE_INIT ((struct task_tree){ 0 })

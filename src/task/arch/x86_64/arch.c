@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * arch (x86_64): registers and gadgets. The way home is in frame.c, the loop in loop.S.
+ */
+#include "task/arch.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#define USER64_CS 0x33 /* what a 64-bit task has there; 0x23 is a 32-bit one */
+
+/* loop.S knows these by number. */
+_Static_assert(offsetof(struct loop_call, nr) == 8 && offsetof(struct loop_call, arg) == 16 &&
+		       offsetof(struct loop_call, refs) == 64 &&
+		       offsetof(struct loop_call, flags) == 68 &&
+		       offsetof(struct loop_call, result) == 72,
+	       "struct loop_call and loop.S differ");
+_Static_assert(offsetof(struct loop_header, heal) == 8 &&
+		       offsetof(struct loop_header, trap) == 16 &&
+		       offsetof(struct loop_header, home_frame) == 48 &&
+		       offsetof(struct loop_header, mask) == 56 &&
+		       offsetof(struct loop_header, home) == 64,
+	       "struct loop_header and loop.S differ");
+_Static_assert(offsetof(struct user_regs_struct, rip) == 16 * 8 &&
+		       offsetof(struct user_regs_struct, rsp) == 19 * 8,
+	       "struct user_regs_struct and loop.S differ");
+
+struct pattern {
+	enum arch_gadget gadget;
+	size_t len;
+	unsigned char code[ARCH_GADGET_BYTES];
+};
+
+static const struct pattern patterns[] = {
+	{ ARCH_GADGET_SYSCALL, 2, { 0x0f, 0x05 } },
+	{ ARCH_GADGET_CALL, 3, { 0x0f, 0x05, 0xc3 } },
+	/* mov $15,%rax; syscall: __restore_rt of glibc and musl, runtime.sigreturn of Go */
+	{ ARCH_GADGET_SIGRETURN, 9, { 0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05 } },
+	{ ARCH_GADGET_SIGRETURN, 7, { 0xb8, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05 } },
+};
+
+bool arch_gadget_match(enum arch_gadget which, const unsigned char *code, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(patterns); i++)
+		if (patterns[i].gadget == which && len >= patterns[i].len &&
+		    !memcmp(code, patterns[i].code, patterns[i].len))
+			return true;
+	return false;
+}
+
+bool arch_native(const struct user_regs_struct *regs)
+{
+	return regs->cs == USER64_CS;
+}
+
+uint64_t arch_ip(const struct user_regs_struct *regs)
+{
+	return regs->rip;
+}
+
+uint64_t arch_sp(const struct user_regs_struct *regs)
+{
+	return regs->rsp;
+}
+
+uint64_t arch_tls(const struct user_regs_struct *regs)
+{
+	return regs->fs_base;
+}
+
+void arch_set_ip(struct user_regs_struct *regs, uint64_t ip)
+{
+	regs->rip = ip;
+}
+
+int64_t arch_result(const struct user_regs_struct *regs)
+{
+	return (int64_t)regs->rax;
+}
+
+int64_t arch_interrupted(const struct user_regs_struct *regs, long *ret_nr)
+{
+	if ((int64_t)regs->orig_rax < 0)
+		return 0;
+	*ret_nr = (long)regs->orig_rax;
+	return (int64_t)regs->rax;
+}
+
+void arch_settle(struct user_regs_struct *regs)
+{
+	regs->orig_rax = (uint64_t)-1;
+}
+
+void arch_redo(struct user_regs_struct *regs)
+{
+	/* `syscall` and `int $0x80` are both two bytes long. */
+	regs->rax = regs->orig_rax;
+	regs->rip -= 2;
+	arch_settle(regs);
+}
+
+void arch_redo_restart(struct user_regs_struct *regs)
+{
+	regs->rax = SYS_restart_syscall;
+	regs->rip -= 2;
+	arch_settle(regs);
+}
+
+void arch_call(struct user_regs_struct *regs, uint64_t ip, uint64_t sp, long nr,
+	       const uint64_t args[6])
+{
+	regs->rip = ip;
+	regs->rsp = sp;
+	regs->rax = (uint64_t)nr;
+	regs->rdi = args[0];
+	regs->rsi = args[1];
+	regs->rdx = args[2];
+	regs->r10 = args[3];
+	regs->r8 = args[4];
+	regs->r9 = args[5];
+	arch_settle(regs);
+}
+
+void arch_loop_enter(struct user_regs_struct *regs, uint64_t code, uint64_t rw_size)
+{
+	const uint64_t mprotect_args[6] = { code + AMBER_PAGE_SIZE, rw_size,
+					    PROT_READ | PROT_WRITE };
+
+	arch_call(regs, code, regs->rsp, SYS_mprotect, mprotect_args);
+	regs->r13 = code + AMBER_PAGE_SIZE;
+	regs->r14 = 0;
+	regs->r15 = 0;
+	if (!rw_size)
+		regs->rip = code + (uint64_t)(arch_loop_entry - arch_loop);
+}
+
+uint64_t arch_loop_current(const struct user_regs_struct *regs)
+{
+	return regs->rbx;
+}
+
+int64_t arch_loop_error(const struct user_regs_struct *regs)
+{
+	return (int64_t)regs->r14;
+}

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * borrow: a place in somebody else's task, taken and given back.
+ *
+ * What must hold at every instant: if we are killed now, the task finds home. Before the loop's
+ * page is there and after it has gone, the way leads over two signal frames on the thread's own
+ * stack (arch_way_home); in the loop it leads over its end. Where a task has no stack that is
+ * surely free below its pointer, or lacks the instructions, the first and the last call are made
+ * without frames: some microseconds in which our death would be felt.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+
+#include "kernel/proc-maps.h"
+#include "kernel/process-vm.h"
+#include "task/regs.h"
+#include "task/session.h"
+#include "task/settle.h"
+#include "task/trace.h"
+
+#define SIZE_SMALL ((size_t)64 << 10) /* for tasks with tight limits */
+#define GAP_MARGIN ((uint64_t)1 << 21)
+
+static uint64_t bit(int signal)
+{
+	return 1ULL << (signal - 1);
+}
+
+/* A signal that the task drops when nobody traces it; while we do, it stops the thread. */
+static int choose_trap(const struct thread *thread)
+{
+	static const int ignored_by_default[] = { SIGWINCH, SIGURG, SIGCHLD };
+	const struct task *task = thread->task;
+	uint64_t busy =
+		thread->sigmask | thread->sigpending | task->shared_pending | task->sig_caught;
+
+	for (size_t i = 0; i < ARRAY_SIZE(ignored_by_default); i++)
+		if (!(busy & bit(ignored_by_default[i])))
+			return ignored_by_default[i];
+	for (int signal = 1; signal < SIGRTMAX; signal++) {
+		/* These do things when they are sent, not when they are delivered. */
+		if (signal == SIGCONT || signal == SIGSTOP || signal == SIGTSTP ||
+		    signal == SIGTTIN || signal == SIGTTOU || signal == SIGKILL)
+			continue;
+		if (task->sig_ignored & ~busy & bit(signal))
+			return signal;
+	}
+	return 0;
+}
+
+/*
+ * Is what lies below this thread's stack pointer surely dead? So it is on the main thread's stack,
+ * and on one that a thread library made: its guard is below it, the thread's TLS above. Elsewhere
+ * (goroutines, coroutines) another object may begin right there.
+ */
+static bool stack_is_free(const struct thread *thread, const struct proc_maps *maps, size_t room)
+{
+	uint64_t sp = arch_sp(&thread->regs), tls = arch_tls(&thread->regs);
+	const struct proc_vma *vma = proc_maps_find(maps, sp - 1), *guard;
+
+	if (!vma || vma->shared || !(vma->prot & PROT_WRITE) || sp - vma->start < room)
+		return false;
+	if (vma->kind == PROC_VMA_STACK)
+		return true;
+	if (vma->kind != PROC_VMA_ANON || vma == maps->vmas || tls < sp || tls >= vma->end)
+		return false;
+	guard = vma - 1;
+	return guard->end == vma->start && !guard->prot;
+}
+
+static bool way_possible(const struct thread *thread, const struct proc_maps *maps,
+			 const struct gadgets *gadgets, size_t room)
+{
+	return gadgets->at[ARCH_GADGET_CALL] && gadgets->at[ARCH_GADGET_SIGRETURN] &&
+	       stack_is_free(thread, maps, room) && !regs_shadow_stack(thread);
+}
+
+/* Where nothing lies and nothing will grow: the middle of the largest hole. */
+static uint64_t choose_place(const struct proc_maps *maps, size_t size)
+{
+	uint64_t end = ARCH_TASK_MIN, start = 0, length = 0;
+
+	for (size_t i = 0; i <= maps->n_vmas; i++) {
+		uint64_t next =
+			i < maps->n_vmas ? MIN(maps->vmas[i].start, ARCH_TASK_MAX) : ARCH_TASK_MAX;
+
+		if (next > end && next - end > length) {
+			start = end;
+			length = next - end;
+		}
+		if (i < maps->n_vmas)
+			end = MAX(end, maps->vmas[i].end);
+	}
+	if (length < size + 2 * GAP_MARGIN)
+		return 0;
+	return (start + (length - size) / 2) & ~(AMBER_PAGE_SIZE - 1);
+}
+
+/* Registers with which the thread can be run on by itself, when the kernel's restart is no longer
+ * there. */
+static void home_registers(const struct script *s, bool keeps_restart, struct user_regs_struct *ret)
+{
+	long nr;
+
+	*ret = s->home;
+	switch (-arch_interrupted(ret, &nr)) {
+	case KERNEL_ERESTART_RESTARTBLOCK:
+		if (keeps_restart)
+			arch_redo_restart(ret);
+		else
+			arch_redo(ret);
+		break;
+	case KERNEL_ERESTARTSYS:
+	case KERNEL_ERESTARTNOINTR:
+	case KERNEL_ERESTARTNOHAND:
+		arch_redo(ret);
+		break;
+	default:
+		arch_settle(ret);
+	}
+}
+
+static void fill_header(struct script *s)
+{
+	struct loop_header *header = session_header(s);
+
+	header->home_frame = s->way.bytes.len ? s->way.home_frame : 0;
+	header->mask = s->home_mask;
+	home_registers(s, true, &header->home);
+	header->trap[0] = s->trap_signal ? SYS_tgkill : SYS_getpid;
+	header->trap[1] = (uint64_t)s->thread->task->ns_pid;
+	header->trap[2] = (uint64_t)s->thread->ns_tid;
+	header->trap[3] = (uint64_t)s->trap_signal;
+}
+
+/* Write the way home below the stack, what is there kept. Nothing points at it yet. */
+static int lay_way(struct script *s, struct bytes xstate, struct error *err)
+{
+	struct user_regs_struct home;
+	struct arch_way_home_plan plan = { .home = &home,
+					   .mask = s->home_mask,
+					   .xstate = xstate,
+					   .call = s->gadgets.at[ARCH_GADGET_CALL],
+					   .sigreturn = s->gadgets.at[ARCH_GADGET_SIGRETURN],
+					   .scratch = s->code,
+					   .scratch_size = s->size };
+	pid_t pid = s->thread->task->pid;
+	int r;
+
+	home_registers(s, false, &home);
+	r = arch_way_home(&plan, &s->way, err);
+	if (r < 0)
+		return r;
+	r = buf_reserve(&s->below_stack, s->way.bytes.len, err);
+	if (r == 0)
+		r = process_vm_read(pid, s->way.addr, s->below_stack.data, s->way.bytes.len, err);
+	if (r == 0) {
+		s->below_stack.len = s->way.bytes.len;
+		r = process_vm_write(pid, s->way.addr, s->way.bytes.data, s->way.bytes.len, err);
+	}
+	return r;
+}
+
+static int take_up_way(struct script *s, struct error *err)
+{
+	int r = 0;
+
+	if (s->below_stack.len)
+		r = process_vm_write(s->thread->task->pid, s->way.addr, s->below_stack.data,
+				     s->below_stack.len, err);
+	s->below_stack.len = s->way.bytes.len = 0;
+	return r;
+}
+
+static int suspend_seccomp(struct script *s, struct error *err)
+{
+	unsigned long options = s->adopted ? TRACE_PUPPET : TRACE_VICTIM;
+	int r;
+
+	if (!s->adopted && !s->thread->seccomp)
+		return 0;
+	r = trace_options(s->thread->tid, options | PTRACE_O_SUSPEND_SECCOMP);
+	s->suspended = r == 0;
+	if (r == 0 || s->adopted)
+		return 0;
+	return error_hint(err,
+			  error_errno(err, -r, "suspending the seccomp filter of task %d (%s)",
+				      s->thread->task->pid, s->thread->task->comm),
+			  "run amber with CAP_SYS_ADMIN and without a seccomp filter of its own");
+}
+
+/* Mask and registers as they were; the rest of the session is over. */
+static int go_home(struct script *s, struct error *err)
+{
+	int r;
+
+	/* Until the registers are set the way home is still there, and brings the mask too. */
+	r = regs_set_sigmask(s->thread, s->home_mask, err);
+	if (r == 0)
+		r = regs_set(s->thread, &s->home, err);
+	if (r == 0 && s->suspended)
+		r = trace_options(s->thread->tid, s->adopted ? TRACE_PUPPET : TRACE_VICTIM);
+	s->thread->script = false;
+	return r;
+}
+
+static int map_scratch(struct script *s, int64_t *ret_result, struct error *err)
+{
+	const uint64_t args[6] = { s->code,
+				   s->size,
+				   PROT_READ | PROT_EXEC,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+					   MAP_FIXED_NOREPLACE,
+				   (uint64_t)-1,
+				   0 };
+	bool way = s->way.bytes.len > 0;
+
+	return run_call(s, s->gadgets.at[way ? ARCH_GADGET_CALL : ARCH_GADGET_SYSCALL],
+			way ? s->way.undo : arch_sp(&s->home), SYS_mmap, args, ret_result, err);
+}
+
+static int borrow(struct script *s, struct bytes xstate, bool way, struct error *err)
+{
+	int64_t result = 0;
+	int r = 0;
+
+	if (way)
+		r = lay_way(s, xstate, err);
+	if (r == 0)
+		r = suspend_seccomp(s, err);
+	if (r == 0) {
+		s->thread->script = true;
+		r = map_scratch(s, &result, err);
+	}
+	if (r == 0 && result != (int64_t)s->code)
+		r = error_errno(err, result < 0 ? (int)-result : EEXIST,
+				"mapping %zu bytes of scratch memory in task %d (%s)", s->size,
+				s->thread->task->pid, s->thread->task->comm);
+	if (r < 0) {
+		if (s->thread->script)
+			(void)go_home(s, NULL);
+		(void)take_up_way(s, NULL);
+		return r;
+	}
+	fill_header(s);
+	/* Without a way home on the stack, stand where the loop's own way begins as soon as it is
+	 * there. */
+	return way ? 0 : session_park(s, err);
+}
+
+static int try_begin(struct op *op, struct thread *thread, const struct proc_maps *maps,
+		     const struct gadgets *gadgets, size_t size, struct script **ret,
+		     struct error *err)
+{
+	_cleanup_buf_ struct buf xstate = BUF_INIT;
+	struct script *s = NULL;
+	size_t room;
+	int r;
+
+	r = regs_get_xstate(thread, &xstate, err);
+	if (r == 0)
+		r = session_new(op, thread, size, &s, err);
+	if (r < 0)
+		return r;
+	settle_home(thread, &s->home);
+	s->home_mask = thread->sigmask;
+	s->gadgets = *gadgets;
+	s->trap_signal = choose_trap(thread);
+	s->mask = s->trap_signal ? ~bit(s->trap_signal) : ~0ULL;
+	s->code = choose_place(maps, size);
+	s->mem_fd = openat(thread->task->proc_fd, "mem", O_RDWR | O_CLOEXEC);
+	room = arch_way_home_room(xstate.len);
+	if (!s->code)
+		r = error_set(err, ERROR_SYSTEM, ENOMEM, "task %d (%s) has no free address space",
+			      thread->task->pid, thread->task->comm);
+	else if (s->mem_fd < 0)
+		r = error_errno(err, errno, "opening the memory of task %d (%s)", thread->task->pid,
+				thread->task->comm);
+	else
+		r = borrow(s, (struct bytes){ xstate.data, xstate.len },
+			   way_possible(thread, maps, gadgets, room), err);
+	if (r < 0) {
+		session_free(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+/* The thread asked for, or one of the same task that can always find home. */
+static struct thread *choose_thread(struct thread *wanted, bool exact, const struct proc_maps *maps,
+				    const struct gadgets *gadgets)
+{
+	/* What any machine's FPU state may need, so that the choice does not depend on its size. */
+	size_t room = arch_way_home_room(4096);
+	struct thread *thread;
+
+	if (exact || way_possible(wanted, maps, gadgets, room))
+		return wanted;
+	foreach_thread (thread, wanted->task)
+		if (way_possible(thread, maps, gadgets, room))
+			return thread;
+	return wanted;
+}
+
+int script_begin(struct op *op, struct task_tree *tree, struct thread *thread, bool exact,
+		 struct script **ret, struct error *err)
+{
+	const struct task *task = thread->task;
+	struct arena scratch = ARENA_INIT;
+	struct gadgets gadgets;
+	struct proc_maps maps;
+	int r;
+
+	if (!arch_native(&thread->regs))
+		return error_set(err, ERROR_SYSTEM, EOPNOTSUPP,
+				 "task %d (%s) is a 32-bit program: no calls can be made in it",
+				 task->pid, task->comm);
+	r = proc_maps_read(task->proc_fd, PROC_MAPS_ONLY, &scratch, &maps, err);
+	if (r == 0)
+		r = gadget_find(tree ? &tree->gadgets : NULL, task, &maps, 0, 0, &gadgets, err);
+	if (r == 0 && !gadgets.at[ARCH_GADGET_SYSCALL])
+		r = error_set(err, ERROR_SYSTEM, ENOEXEC,
+			      "task %d (%s) has no instruction from which to make a call",
+			      task->pid, task->comm);
+	if (r == 0) {
+		thread = choose_thread(thread, exact, &maps, &gadgets);
+		r = try_begin(op, thread, &maps, &gadgets, SCRIPT_CAPACITY, ret, err);
+		if (r == -ENOMEM || r == -EAGAIN) {
+			error_clear(err);
+			r = try_begin(op, thread, &maps, &gadgets, SIZE_SMALL, ret, err);
+		}
+	}
+	arena_deinit(&scratch);
+	return r < 0 ? error_while(err, r, "preparing calls in task %d (%s)", task->pid, task->comm)
+		     : 0;
+}
+
+int script_adopt(struct op *op, struct thread *thread, uint64_t addr, size_t size,
+		 struct script **ret, struct error *err)
+{
+	struct script *s;
+	int r;
+
+	if (addr % AMBER_PAGE_SIZE || size % AMBER_PAGE_SIZE || size < 3 * AMBER_PAGE_SIZE)
+		return error_set(err, ERROR_INTERNAL, EINVAL,
+				 "scratch area 0x%llx of %zu bytes is not made of pages",
+				 (unsigned long long)addr, size);
+	r = session_new(op, thread, size, &s, err);
+	if (r < 0)
+		return r;
+	s->adopted = true;
+	s->code = addr;
+	s->writable = s->shadow_size;
+	/* No program uses it, and a puppet's dispositions and masks do not matter yet. */
+	s->trap_signal = SIGSTKFLT;
+	s->mask = ~bit(SIGSTKFLT);
+	s->mem_fd = openat(thread->task->proc_fd, "mem", O_RDWR | O_CLOEXEC);
+	if (s->mem_fd < 0)
+		r = error_errno(err, errno, "opening the memory of task %d", thread->task->pid);
+	if (r == 0)
+		r = regs_get(thread, &s->home, err);
+	if (r == 0)
+		r = regs_get_sigmask(thread, &s->home_mask, err);
+	if (r == 0)
+		r = suspend_seccomp(s, err);
+	if (r < 0) {
+		session_free(s);
+		return r;
+	}
+	fill_header(s);
+	thread->script = true;
+	*ret = s;
+	return 0;
+}
+
+static int unmap_scratch(struct script *s, struct error *err)
+{
+	const uint64_t args[6] = { s->code, s->size };
+	bool way = s->way.bytes.len > 0;
+	int64_t result = 0;
+	int r;
+
+	r = run_call(s, s->gadgets.at[way ? ARCH_GADGET_CALL : ARCH_GADGET_SYSCALL],
+		     way ? s->way.home : arch_sp(&s->home), SYS_munmap, args, &result, err);
+	if (r == 0 && result < 0)
+		r = error_errno(err, (int)-result, "unmapping scratch memory in task %d (%s)",
+				s->thread->task->pid, s->thread->task->comm);
+	return r;
+}
+
+int script_end(struct script **script, struct error *err)
+{
+	struct script *s = TAKE_PTR(*script);
+	int r = 0, home, stack;
+
+	if (!s->adopted)
+		r = unmap_scratch(s, err);
+	home = go_home(s, r < 0 ? NULL : err);
+	stack = take_up_way(s, r < 0 || home < 0 ? NULL : err);
+	session_free(s);
+	return r < 0 ? r : home < 0 ? home : stack;
+}

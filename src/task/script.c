@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * script: composing calls and data in our copy of the scratch area. Touches no task: borrow.c and
+ * run.c do.
+ */
+#include "task/script.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "task/session.h"
+#include "task/trace.h"
+
+#define ALIGNMENT     16
+#define BIRTH_WAIT_NS (2 * 1000000000ULL)
+#define HEADER_SIZE   ((sizeof(struct loop_header) + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1))
+
+int session_new(struct op *op, struct thread *thread, size_t size, struct script **ret,
+		struct error *err)
+{
+	struct script *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return error_nomem(err);
+	*s = (struct script){ .op = op,
+			      .thread = thread,
+			      .mem_fd = -1,
+			      .size = size,
+			      .shadow_size = size - AMBER_PAGE_SIZE,
+			      .used = HEADER_SIZE,
+			      .heal_end = HEADER_SIZE };
+	/* Addresses inside it are given to callers: it must never move. Untouched pages cost
+	 * nothing. */
+	s->shadow = mmap(NULL, s->shadow_size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (s->shadow == MAP_FAILED) {
+		free(s);
+		return error_nomem(err);
+	}
+	*ret = s;
+	return 0;
+}
+
+void session_free(struct script *s)
+{
+	munmap(s->shadow, s->shadow_size);
+	if (s->mem_fd >= 0)
+		close(s->mem_fd);
+	buf_deinit(&s->way.bytes);
+	buf_deinit(&s->below_stack);
+	free(s->calls);
+	free(s->births);
+	free(s);
+}
+
+struct loop_header *session_header(struct script *s)
+{
+	return (struct loop_header *)s->shadow;
+}
+
+uint64_t session_remote(const struct script *s, size_t offset)
+{
+	return s->code + AMBER_PAGE_SIZE + offset;
+}
+
+/* Offset of len new bytes, 0 (where the header lies) when there is no room. */
+static size_t reserve(struct script *s, size_t len)
+{
+	size_t offset = s->used;
+
+	if (len > s->shadow_size - s->used || s->shadow_size - s->used - len < ALIGNMENT) {
+		if (!s->failed)
+			s->failed = -ENOSPC;
+		return 0;
+	}
+	s->used = (s->used + len + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+	return offset;
+}
+
+static struct loop_call *call_at(const struct script *s, size_t offset)
+{
+	return (struct loop_call *)(s->shadow + offset);
+}
+
+static size_t new_call(struct script *s, long nr, unsigned flags)
+{
+	size_t offset = reserve(s, sizeof(struct loop_call));
+
+	if (offset)
+		*call_at(s, offset) =
+			(struct loop_call){ .nr = nr, .flags = flags, .result = SCRIPT_NOT_RUN };
+	return offset;
+}
+
+int script_append(struct script *s, unsigned flags, long nr, const struct script_arg args[6])
+{
+	struct loop_call *call;
+	size_t offset, cap, *calls;
+
+	if (s->n_calls == s->cap_calls) {
+		cap = s->cap_calls ? s->cap_calls * 2 : 64;
+		calls = reallocarray(s->calls, cap, sizeof(*calls));
+		if (!calls) {
+			s->failed = -ENOMEM;
+			return 0;
+		}
+		s->calls = calls;
+		s->cap_calls = cap;
+	}
+	offset = new_call(s, nr, flags);
+	if (!offset)
+		return 0;
+	call = call_at(s, offset);
+	for (int i = 0; i < 6; i++) {
+		call->arg[i] = args[i].value;
+		if (!args[i].result)
+			continue;
+		if (args[i].value >= s->n_calls) {
+			s->failed = -EINVAL;
+			return 0;
+		}
+		call->refs |= 1u << i;
+		call->arg[i] = session_remote(s, s->calls[args[i].value] +
+							 offsetof(struct loop_call, result));
+	}
+	if (s->n_calls > s->n_run)
+		call_at(s, s->calls[s->n_calls - 1])->next = session_remote(s, offset);
+	s->calls[s->n_calls] = offset;
+	return (int)s->n_calls++;
+}
+
+int script_append_heal(struct script *s, long nr, const struct script_arg args[6])
+{
+	size_t offset = new_call(s, nr, 0);
+	struct loop_call *call;
+
+	if (!offset)
+		return s->failed;
+	call = call_at(s, offset);
+	/* Results are taken over as numbers: their records may be gone when healing is needed. */
+	for (int i = 0; i < 6; i++)
+		call->arg[i] = args[i].result ? (uint64_t)script_result(s, (int)args[i].value)
+					      : args[i].value;
+	if (s->last_heal)
+		call_at(s, s->last_heal)->next = session_remote(s, offset);
+	else
+		session_header(s)->heal = session_remote(s, offset);
+	s->last_heal = offset;
+	s->heal_end = s->used;
+	return 0;
+}
+
+void script_unheal(struct script *s)
+{
+	session_header(s)->heal = 0;
+	s->last_heal = 0;
+	s->heal_end = HEADER_SIZE;
+}
+
+uint64_t script_alloc(struct script *s, size_t len, void **local)
+{
+	size_t offset = reserve(s, len);
+
+	if (local)
+		*local = offset ? s->shadow + offset : NULL;
+	return offset ? session_remote(s, offset) : 0;
+}
+
+uint64_t script_data(struct script *s, const void *data, size_t len)
+{
+	void *local;
+	uint64_t addr = script_alloc(s, len, &local);
+
+	if (addr && len)
+		memcpy(local, data, len);
+	return addr;
+}
+
+uint64_t script_string(struct script *s, const char *string)
+{
+	return script_data(s, string, strlen(string) + 1);
+}
+
+int64_t script_result(const struct script *s, int index)
+{
+	if (index < 0 || (size_t)index >= s->n_run)
+		return SCRIPT_NOT_RUN;
+	return call_at(s, s->calls[index])->result;
+}
+
+void script_reset(struct script *s)
+{
+	memset(s->shadow + s->heal_end, 0, s->used - s->heal_end);
+	s->used = s->heal_end;
+	s->n_calls = s->n_run = 0;
+	s->failed = 0;
+	s->n_births = 0;
+}
+
+struct thread *script_thread(struct script *s)
+{
+	return s->thread;
+}
+
+int script_new_thread(const struct script *s, int index, pid_t *ret, struct error *err)
+{
+	uint64_t call =
+		index >= 0 && (size_t)index < s->n_run ? session_remote(s, s->calls[index]) : 0;
+	struct trace_event event;
+
+	for (size_t i = 0; call && i < s->n_births; i++) {
+		if (s->births[i].call != call)
+			continue;
+		trace_wait(s->births[i].tid, clock_ns() + BIRTH_WAIT_NS, &event);
+		if (event.kind != TRACE_STOP)
+			return error_set(err, ERROR_SYSTEM, ESRCH,
+					 "thread %d was made, but did not stop", s->births[i].tid);
+		*ret = s->births[i].tid;
+		return 0;
+	}
+	return error_set(err, ERROR_INTERNAL, ENOENT, "call %d of the script made no thread",
+			 index);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * session: the inside of a script session, shared by script.c (composing), borrow.c (a place in
+ * somebody else's task) and run.c (making the calls). For task/ only.
+ */
+#pragma once
+
+#include "task/arch.h"
+#include "task/gadget.h"
+#include "task/script.h"
+
+struct script_birth {
+	uint64_t call; /* address of the struct loop_call that made it */
+	pid_t tid;
+};
+
+struct script {
+	struct op *op;
+	struct thread *thread;
+	bool adopted; /* the scratch area is not ours to map and unmap */
+	int mem_fd;   /* /proc/<pid>/mem */
+
+	/* the scratch area: one page of code, then header and data, of which shadow is our copy */
+	uint64_t code;
+	size_t size;
+	unsigned char *shadow;
+	size_t shadow_size; /* size without the code page */
+	size_t used;	    /* bytes of shadow in use */
+	size_t writable;    /* bytes behind the code page that the task can write by now */
+	bool code_written;
+
+	/* composing */
+	size_t *calls; /* offsets of struct loop_call in shadow */
+	size_t n_calls, cap_calls;
+	size_t n_run;	  /* those whose run is over */
+	size_t heal_end;  /* what script_reset() must keep */
+	size_t last_heal; /* offset, 0 = none */
+	int failed;	  /* the first failure of composing, told by the next run */
+
+	/* borrowing */
+	struct user_regs_struct
+		home; /* the kernel's registers before the session, put back at its end */
+	uint64_t home_mask;
+	uint64_t mask;	 /* while calls are made */
+	int trap_signal; /* ends a run, ignored by the task; 0 = every call is stopped at instead */
+	bool suspended;	 /* seccomp filters are */
+	struct gadgets gadgets;
+	struct arch_way_home way; /* bytes.len 0 = none: going home needs the scratch area */
+	struct buf below_stack;	  /* what was where way.bytes are */
+
+	struct script_birth *births;
+	size_t n_births;
+};
+
+/* session_new, session_free - the struct with its shadow; borrows and returns nothing. */
+int session_new(struct op *op, struct thread *thread, size_t size, struct script **ret,
+		struct error *err) _must_check_;
+void session_free(struct script *s);
+
+/* session_header - our copy of what the loop is told. */
+struct loop_header *session_header(struct script *s);
+
+/* session_remote - the address in the task of an offset in shadow. */
+uint64_t session_remote(const struct script *s, size_t offset);
+
+/*
+ * run_call - make one call at a gadget, outside of the loop.
+ * @sp: stack pointer meanwhile
+ * Leaves the thread in a stop in which any registers can be set. Returns 0 or a negative errno;
+ * what the call said is in *ret_result.
+ */
+int run_call(struct script *s, uint64_t gadget, uint64_t sp, long nr, const uint64_t args[6],
+	     int64_t *ret_result, struct error *err) _must_check_;
+
+/* session_park - put the loop into the scratch area and stand in it: it would go home if we died.
+ */
+int session_park(struct script *s, struct error *err) _must_check_;

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * settle: see settle.h.
+ */
+#include "task/settle.h"
+
+#include <errno.h>
+#include <linux/rseq.h>
+#include <string.h>
+
+#include "kernel/proc-status.h"
+#include "kernel/proc.h"
+#include "kernel/process-vm.h"
+#include "task/arch.h"
+#include "task/regs.h"
+#include "task/restart.h"
+
+static int status_of(int proc_fd, pid_t tid, struct arena *arena, struct proc_status *ret,
+		     struct error *err)
+{
+	_cleanup_close_ int fd = -1;
+	int r = 0;
+
+	if (tid)
+		r = proc_open_thread(proc_fd, tid, &fd, err);
+	return r < 0 ? r : proc_status_read(tid ? fd : proc_fd, arena, ret, err);
+}
+
+int settle_task(struct task *task, struct error *err)
+{
+	struct arena scratch = ARENA_INIT;
+	struct proc_status status;
+	int r;
+
+	r = status_of(task->proc_fd, 0, &scratch, &status, err);
+	if (r == 0) {
+		task->ns_pid = status.n_ns ? status.ns_tgid[status.n_ns - 1] : task->pid;
+		task->shared_pending = status.shd_pnd;
+		task->sig_ignored = status.sig_ign;
+		task->sig_caught = status.sig_cgt;
+	}
+	arena_deinit(&scratch);
+	return r;
+}
+
+/*
+ * Signals that will run a handler, or end or stop the task, when it runs on. Ignored ones are
+ * queued only because we trace it; nobody would have noticed them.
+ */
+static uint64_t deliverable(const struct proc_status *status)
+{
+	const uint64_t ignored_by_default = 1ULL << (SIGCHLD - 1) | 1ULL << (SIGCONT - 1) |
+					    1ULL << (SIGURG - 1) | 1ULL << (SIGWINCH - 1);
+	uint64_t ignored = status->sig_ign | (ignored_by_default & ~status->sig_cgt);
+
+	/* A mask that a call set for its own duration counts: sigsuspend() and its kin. */
+	return (status->sig_pnd | status->shd_pnd) & ~status->sig_blk & ~ignored;
+}
+
+/*
+ * Inside a restartable sequence? Stopping is a preemption, after which the kernel would go to the
+ * abort handler on its way back; a script in between would make it forget that.
+ */
+static int settle_rseq(struct thread *thread, struct error *err)
+{
+	struct regs_rseq rseq;
+	struct rseq_cs cs;
+	uint64_t at = 0, ip = arch_ip(&thread->regs);
+	long nr;
+	int r;
+
+	if (arch_interrupted(&thread->regs, &nr))
+		return 0;
+	r = regs_get_rseq(thread, &rseq, err);
+	if (r < 0 || !rseq.area)
+		return r;
+	/* What cannot be read is the program's fault, and the kernel will tell it so. */
+	if (process_vm_read(thread->task->pid, rseq.area + offsetof(struct rseq, rseq_cs), &at,
+			    sizeof(at), NULL) < 0 ||
+	    !at || process_vm_read(thread->task->pid, at, &cs, sizeof(cs), NULL) < 0)
+		return 0;
+	if (ip - cs.start_ip >= cs.post_commit_offset)
+		return 0;
+	arch_set_ip(&thread->regs, cs.abort_ip);
+	return regs_set(thread, &thread->regs, err);
+}
+
+int settle_thread(struct thread *thread, struct error *err)
+{
+	struct arena scratch = ARENA_INIT;
+	struct user_regs_struct regs;
+	struct proc_status status;
+	int r;
+
+	r = status_of(thread->task->proc_fd, thread->tid, &scratch, &status, err);
+	if (r == 0) {
+		thread->ns_tid = status.n_ns ? status.ns_pid[status.n_ns - 1] : thread->tid;
+		thread->sigpending = status.sig_pnd;
+		thread->seccomp = (int)status.seccomp;
+	}
+	arena_deinit(&scratch);
+	if (r == 0)
+		r = regs_get(thread, &thread->regs, err);
+	if (r == 0)
+		r = regs_get_sigmask(thread, &thread->sigmask, err);
+	if (r < 0)
+		return r;
+
+	if (restart_spurious(&thread->regs, deliverable(&status))) {
+		regs = thread->regs;
+		arch_redo(&regs);
+		r = regs_set(thread, &regs, err);
+		thread->woken = r == 0;
+		return r;
+	}
+	return settle_rseq(thread, err);
+}
+
+void settle_home(const struct thread *thread, struct user_regs_struct *ret)
+{
+	*ret = thread->regs;
+	if (thread->woken)
+		arch_redo(ret);
+}
+
+int settle_release(struct thread *thread, struct error *err)
+{
+	struct arena scratch = ARENA_INIT;
+	struct proc_status status;
+	int r;
+
+	if (!thread->woken)
+		return 0;
+	r = status_of(thread->task->proc_fd, thread->tid, &scratch, &status, err);
+	arena_deinit(&scratch);
+	if (r < 0)
+		return r;
+	if (deliverable(&status)) {
+		r = regs_set(thread, &thread->regs, err);
+		thread->woken = false;
+	}
+	return r;
+}
