@@ -64,7 +64,7 @@ void subject_pass(void)
 
 void subject_fail(const char *file, int line, const char *text)
 {
-	char out[512];
+	char out[4096];
 	int e = errno;
 
 	snprintf(out, sizeof(out), "FAIL: %s:%d: %s (errno %d, %s)\n", file, line, text, e,
