@@ -7,7 +7,8 @@
  */
 #include "object/capture.h"
 #include "object/fd-kinds.h"
-#include "object/namespace.h"
+#include "object/mount.h"
+#include "object/namespace-kinds.h"
 #include "object/netns.h"
 #include "object/reg-file.h"
 #include "object/sk-kinds.h"
@@ -41,7 +42,14 @@ const struct task_kind *const task_kinds[] = {
 };
 
 const struct namespace_kind *const namespace_kinds[] = {
+	&user_namespace_kind,
+	&uts_namespace_kind,
+	&ipc_namespace_kind, /* before mnt: sysctls are set through the host's /proc */
 	&netns_kind,
+	&mount_namespace_kind, /* from here on the host's files are out of reach */
+	&cgroup_namespace_kind,
+	&pid_namespace_kind,
+	&time_namespace_kind,
 	NULL,
 };
 

@@ -163,8 +163,7 @@ static int choose_overlay(void *ctx, const char *path, int dirfd, const char *na
 		diff_note(d, path,
 			  "the directory was renamed: what it has from the base is not captured");
 	if (marked(d, dirfd, name, "opaque", 'y'))
-		return list_add(&d->removed->arena, &d->removed->opaque, &d->removed->n_opaque,
-				path, err);
+		return opaque(d, path, err);
 	return 0;
 }
 

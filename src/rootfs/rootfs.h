@@ -69,8 +69,8 @@ void rootfs_removed_deinit(struct rootfs_removed *removed);
  * @removed: filled in (initialised by the caller)
  * @gaps: files that changed while they were read, or could not be
  * Whiteouts are not in the tar but in removed->deleted, as Podman and CRI-O have it
- * (deleted.files). An opaque directory's contents in the base are listed nowhere: emptying it first
- * says the same. Returns 0 or a negative errno.
+ * (deleted.files); so is what the base has in a directory that was made anew without it.
+ * Returns 0 or a negative errno.
  */
 int rootfs_diff_write(struct op *op, const struct rootfs *rootfs, const struct tree_sink *sink,
 		      struct rootfs_removed *removed, struct gap_list *gaps,
