@@ -31,10 +31,8 @@ static void names(char *out, size_t size, const char *dir)
 
 static void look(struct view *v)
 {
-	static const char *const wanted[] = {
-		"TracerPid", "Threads", "SigPnd", "ShdPnd",  "SigBlk",
-		"SigIgn",    "SigCgt",	"SigQ",	  "Seccomp", "State"
-	};
+	static const char *const wanted[] = { "TracerPid", "Threads", "SigPnd",	 "ShdPnd", "SigBlk",
+					      "SigIgn",	   "SigCgt",  "Seccomp", "State" };
 	unsigned long start, end, offset;
 	char line[1024], perm[8], path[512];
 	size_t n = 0;
@@ -56,8 +54,7 @@ static void look(struct view *v)
 	n = 0;
 	while (fgets(line, sizeof(line), f))
 		for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
-			if (strncmp(line, wanted[i], strlen(wanted[i])) == 0 &&
-			    (strncmp(line, "SigQ", 4) || (strchr(line, '/')[0] = 0, 1)))
+			if (strncmp(line, wanted[i], strlen(wanted[i])) == 0)
 				n += snprintf(v->signals + n, sizeof(v->signals) - n, "%s", line);
 	CHECK(n < sizeof(v->signals));
 	fclose(f);
