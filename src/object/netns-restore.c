@@ -144,8 +144,8 @@ static void device_restore(struct restore *rst, int fd, const Img__NetDevice *de
 		if (dev->type != IMG__ND_TYPE__VETH)
 			restore_gap(rst, GAP_COSMETIC, "link", 0, dev->name,
 				    "an isolated stand-in (%s)", link.kind);
-	} else if (dev->mtu) {
-		(void)rtnl_link_mtu(fd, 1, dev->mtu, NULL);
+	} else if (dev->mtu && rtnl_link_mtu(fd, 1, dev->mtu, &err) < 0) {
+		restore_gap(rst, GAP_COSMETIC, "link", 0, dev->name, "%s", err.text);
 	}
 	net_conf_restore_device(rst, dev);
 	flags = dev->flags & (IFF_MULTICAST | IFF_ALLMULTI | IFF_PROMISC);
