@@ -13,7 +13,8 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
-#define PROC_TASKS_MAX	    ((size_t)1 << 22) /* PID_MAX_LIMIT; descriptors have the same bound here */
+/* PID_MAX_LIMIT; descriptors have the same bound here */
+#define PROC_TASKS_MAX	    ((size_t)1 << 22)
 #define PROC_CHILDREN_BYTES ((size_t)64 << 20)
 
 struct proc_numbers {
