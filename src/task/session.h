@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * session: the inside of a script session, shared by script.c (composing), borrow.c (a place in
+ * session: the inside of a script session, shared by session.c (composing), borrow.c (a place in
  * somebody else's task) and run.c (making the calls). For task/ only.
  */
 #pragma once

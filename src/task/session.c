@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * script: composing calls and data in our copy of the scratch area. Touches no task: borrow.c and
+ * session: composing calls and data in our copy of the scratch area. Touches no task: borrow.c and
  * run.c do.
  */
-#include "task/script.h"
+#include "task/session.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "task/session.h"
 #include "task/trace.h"
 
 #define ALIGNMENT     16
