@@ -4,10 +4,7 @@
  */
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/filter.h>
 #include <linux/sched.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,7 +12,6 @@
 #include <sys/capability.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -25,146 +21,17 @@
 #include "kernel/pidfd.h"
 #include "kernel/process-vm.h"
 
-/* Requests that older headers lack. */
-#define SECCOMP_GET_FILTER    0x420c
-#define GET_RSEQ	      0x420f
-#define O_SUSPEND_SECCOMP     (1 << 21)
+/* Of newer headers. */
 #define TIMER_RESTORE_IDS     77
 #define TIMER_RESTORE_IDS_GET 2
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME 0x80
 #endif
 
-static void cleanup_child(const pid_t *pid)
-{
-	if (*pid <= 0)
-		return;
-	kill(*pid, SIGKILL);
-	while (waitpid(*pid, NULL, __WALL) < 0 && errno == EINTR)
-		;
-}
-
-#define _cleanup_child_ _cleanup_(cleanup_child)
-
-/* A child that does nothing; it has a copy of our memory and of our descriptors. -1 with errno. */
-static pid_t waiting_child(void)
-{
-	pid_t parent = getpid(), pid = fork();
-
-	if (pid != 0)
-		return pid;
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(1);
-	for (;;)
-		pause();
-}
-
-/* Seizes and stops it. FEATURE_YES when it is stopped. */
-static enum feature_state stop_child(pid_t pid, unsigned long options, char *detail)
-{
-	int status;
-
-	if (ptrace(PTRACE_SEIZE, pid, 0, options) < 0 || ptrace(PTRACE_INTERRUPT, pid, 0, 0) < 0)
-		return feature_errno(errno, detail);
-	while (waitpid(pid, &status, __WALL) < 0)
-		if (errno != EINTR)
-			return feature_errno(errno, detail);
-	return WIFSTOPPED(status) ? FEATURE_YES : FEATURE_UNKNOWN;
-}
-
-static enum feature_state stopped_child(unsigned long options, pid_t *ret_pid, char *detail)
-{
-	*ret_pid = waiting_child();
-	return *ret_pid < 0 ? feature_errno(errno, detail) : stop_child(*ret_pid, options, detail);
-}
-
-enum feature_state probe_ptrace_seize(char *detail)
-{
-	_cleanup_child_ pid_t pid = -1;
-
-	return stopped_child(0, &pid, detail);
-}
-
-enum feature_state probe_ptrace_rseq(char *detail)
-{
-	struct {
-		uint64_t address;
-		uint32_t size, signature, flags, pad;
-	} config;
-	_cleanup_child_ pid_t pid = -1;
-	enum feature_state state = stopped_child(0, &pid, detail);
-
-	if (state != FEATURE_YES)
-		return state;
-	if (ptrace(GET_RSEQ, pid, sizeof(config), &config) < 0)
-		return feature_errno(errno, detail);
-	return FEATURE_YES;
-}
-
-/* A child under a filter that allows everything. It says through the pipe when the filter is there.
- */
-static pid_t filtered_child(int *ret_errnum)
-{
-	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	struct sock_fprog program = { .len = 1, .filter = &allow };
-	int ready[2], errnum = 0;
-	pid_t pid;
-
-	if (pipe2(ready, O_CLOEXEC) < 0) {
-		*ret_errnum = errno;
-		return -1;
-	}
-	pid = fork();
-	if (pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		/* If we ended before that, the write below finds no reader and ends the child. */
-		close(ready[0]);
-		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-		    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
-			errnum = errno;
-		if (write(ready[1], &errnum, sizeof(errnum)) != sizeof(errnum))
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	*ret_errnum = errno;
-	close(ready[1]);
-	if (pid > 0 && read(ready[0], &errnum, sizeof(errnum)) != sizeof(errnum))
-		errnum = EIO;
-	if (pid > 0)
-		*ret_errnum = errnum;
-	close(ready[0]);
-	return pid;
-}
-
-enum feature_state probe_ptrace_seccomp_filter(char *detail)
-{
-	enum feature_state state;
-	int errnum = 0;
-	_cleanup_child_ pid_t pid = filtered_child(&errnum);
-
-	if (pid < 0 || errnum)
-		return feature_errno(errnum, detail);
-	state = stop_child(pid, 0, detail);
-	if (state != FEATURE_YES)
-		return state;
-	if (ptrace(SECCOMP_GET_FILTER, pid, 0, NULL) < 0)
-		return feature_errno(errno, detail);
-	return FEATURE_YES;
-}
-
-enum feature_state probe_ptrace_suspend_seccomp(char *detail)
-{
-	_cleanup_child_ pid_t pid = -1;
-
-	return stopped_child(O_SUSPEND_SECCOMP, &pid, detail);
-}
-
 enum feature_state probe_pidfd_getfd(char *detail)
 {
 	_cleanup_close_ int sample = epoll_create1(EPOLL_CLOEXEC), pidfd = -1, fd = -1;
-	_cleanup_child_ pid_t pid = waiting_child();
+	_cleanup_feature_child_ pid_t pid = feature_child();
 	struct error err = ERROR_INIT;
 
 	if (pid < 0 || sample < 0)
@@ -177,7 +44,7 @@ enum feature_state probe_pidfd_getfd(char *detail)
 
 enum feature_state probe_kcmp(char *detail)
 {
-	_cleanup_child_ pid_t pid = waiting_child();
+	_cleanup_feature_child_ pid_t pid = feature_child();
 	struct error err = ERROR_INIT;
 	int value;
 
@@ -206,7 +73,7 @@ enum feature_state probe_kcmp_epoll(char *detail)
 enum feature_state probe_process_vm(char *detail)
 {
 	char there[16] = "amber", here[16] = "";
-	_cleanup_child_ pid_t pid = waiting_child();
+	_cleanup_feature_child_ pid_t pid = feature_child();
 	struct error err = ERROR_INIT;
 
 	if (pid < 0)

@@ -7,15 +7,7 @@
 
 #include "kernel/feature.h"
 
-/* feature_errno - what a refusal means: not there, not allowed, or something else; text in detail.
- */
-enum feature_state feature_errno(int errnum, char *detail);
-
 /* feature-probe-task.c: what is done to other tasks */
-enum feature_state probe_ptrace_seize(char *detail);
-enum feature_state probe_ptrace_rseq(char *detail);
-enum feature_state probe_ptrace_seccomp_filter(char *detail);
-enum feature_state probe_ptrace_suspend_seccomp(char *detail);
 enum feature_state probe_pidfd_getfd(char *detail);
 enum feature_state probe_kcmp(char *detail);
 enum feature_state probe_kcmp_epoll(char *detail);

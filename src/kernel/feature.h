@@ -7,7 +7,10 @@
  */
 #pragma once
 
-#include "base/buf.h"
+#include <sys/types.h>
+
+#include "base/cleanup.h"
+#include "base/macro.h"
 
 enum feature_state {
 	FEATURE_YES,
@@ -34,11 +37,15 @@ struct feature {
 	enum feature_state (*probe)(char *detail);
 };
 
-/* feature_table - all rows; *ret_n says how many. */
-const struct feature *feature_table(size_t *ret_n);
-
-/* feature_probe - probe by name. FEATURE_UNKNOWN for a name that is not in the table. */
-enum feature_state feature_probe(const char *name, char detail[FEATURE_DETAIL_MAX]);
-
 const char *feature_state_name(enum feature_state state);
 const char *feature_weight_name(enum feature_weight weight);
+
+/* For probes. feature_errno - what a refusal means: not there, not allowed, or something else; its
+ * text goes to detail. */
+enum feature_state feature_errno(int errnum, char *detail);
+
+/* feature_child - a child that does nothing, with copies of our memory and descriptors, and that
+ * dies with us; -1 with errno. _cleanup_feature_child_ kills it and waits for it. */
+pid_t feature_child(void);
+void feature_child_end(const pid_t *pid);
+#define _cleanup_feature_child_ _cleanup_(feature_child_end)
