@@ -7,7 +7,6 @@
 #include "checkpoint/run.h"
 #include "kernel/kcmp.h"
 #include "object/fd-capture.h"
-#include "object/fs.h"
 #include "object/socket.h"
 #include "object/task-capture.h"
 
@@ -145,8 +144,6 @@ static int capture_task(struct checkpoint *c, struct task *task, struct parts *p
 				       (uint32_t)task->ns_pid, err);
 	if (r == 0 && new_files)
 		r = fd_capture_task(&c->cap, task, ids->files_id, err);
-	if (r == 0)
-		r = fs_capture(&c->cap, task, err);
 	return r;
 }
 

@@ -10,8 +10,7 @@
 #include "cli/cli.h"
 
 const struct cli_command *const cli_commands[] = {
-	&checkpoint_command, &restore_command, &show_command, &inspect_command,
-	&verify_command,     &check_command,   &help_command, NULL,
+	&checkpoint_command, &restore_command, &verify_command, &help_command, NULL,
 };
 
 static volatile sig_atomic_t cancelled; /* the one thing a signal handler can reach */
