@@ -31,15 +31,15 @@ struct scan_arg {
 #define SCAN_REGIONS 1024
 
 const struct pagemap_query PAGEMAP_DATA = {
-	.inverted = PAGEMAP_PFNZERO,
-	.required = PAGEMAP_PFNZERO,
+	.inverted = PAGEMAP_PFNZERO | PAGEMAP_GUARD,
+	.required = PAGEMAP_PFNZERO | PAGEMAP_GUARD,
 	.any_of = PAGEMAP_PRESENT | PAGEMAP_SWAPPED,
 	.returned = PAGEMAP_PRESENT | PAGEMAP_SWAPPED,
 };
 
 const struct pagemap_query PAGEMAP_DATA_PRIVATE = {
-	.inverted = PAGEMAP_PFNZERO | PAGEMAP_FILE,
-	.required = PAGEMAP_PFNZERO | PAGEMAP_FILE,
+	.inverted = PAGEMAP_PFNZERO | PAGEMAP_FILE | PAGEMAP_GUARD,
+	.required = PAGEMAP_PFNZERO | PAGEMAP_FILE | PAGEMAP_GUARD,
 	.any_of = PAGEMAP_PRESENT | PAGEMAP_SWAPPED,
 	.returned = PAGEMAP_PRESENT | PAGEMAP_SWAPPED,
 };
@@ -124,6 +124,21 @@ static int scan_once(int fd, struct scan_arg *arg, const struct scan_region *reg
 	return n;
 }
 
+/* Kernels from 6.7 on have the ioctl, but know guard regions only later. Takes the category out of
+ * a query that was refused; false when it was not in it. */
+static bool drop_guard(struct scan_arg *arg)
+{
+	uint64_t *const masks[] = { &arg->category_inverted, &arg->category_mask,
+				    &arg->category_anyof_mask, &arg->return_mask };
+	uint64_t had = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(masks); i++) {
+		had |= *masks[i] & PAGEMAP_GUARD;
+		*masks[i] &= ~PAGEMAP_GUARD;
+	}
+	return had;
+}
+
 int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, const struct pagemap_query *query,
 		 pagemap_fn *fn, void *fn_arg, uint64_t *ret_end, struct error *err)
 {
@@ -143,6 +158,10 @@ int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, const struct page
 		arg.end = end;
 		arg.max_pages = left;
 		n = scan_once(pagemap_fd, &arg, regions, &next, err);
+		if (n == -EINVAL && drop_guard(&arg)) {
+			error_clear(err);
+			n = scan_once(pagemap_fd, &arg, regions, &next, err);
+		}
 		if (n < 0)
 			return n;
 		for (int i = 0; r == 0 && i < n; i++) {
@@ -275,6 +294,7 @@ bool pagemap_has_scan(void)
 	arg.end = page + AMBER_PAGE_SIZE;
 	arg.vec = (uintptr_t)&region;
 	arg.vec_len = 1;
+	(void)drop_guard(&arg);
 	return ioctl(fd, SCAN_IOCTL, &arg) >= 0;
 }
 

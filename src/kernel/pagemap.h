@@ -47,7 +47,12 @@ struct pagemap_query {
 	uint64_t max_pages; /* stop after so many, 0 = no limit */
 };
 
-/* Pages with data of their own in a mapping: there or swapped, not the zero page. */
+/*
+ * Pages with data of their own in a mapping: there or swapped, not the zero page, not a guard
+ * region. A kernel that has guard regions and no category for them (6.13 to 6.15) counts them as
+ * swapped: reading one is then -EFAULT, and means that nothing is there. Untouched pages under
+ * userfaultfd write-protection count as swapped in all kernels, and read as zeros.
+ */
 extern const struct pagemap_query PAGEMAP_DATA;
 /* The same, without pages that only show a file (clean pages of private file mappings). */
 extern const struct pagemap_query PAGEMAP_DATA_PRIVATE;

@@ -195,6 +195,33 @@ static void test_written(void **state)
 	arena_deinit(&arena);
 }
 
+/* Guard regions (thread stacks of newer C libraries have one) hold nothing, though the kernel
+ * counts them as swapped. */
+static void test_guard(void **state)
+{
+	_cleanup_close_ int fd = open_self();
+	char *map = pages(8, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	struct page_run store[64];
+	struct page_runs walked = { .runs = store }, runs = { 0 };
+	struct arena arena = ARENA_INIT;
+	struct error err = ERROR_INIT;
+	uint64_t start = (uintptr_t)map, end = start + 8 * PAGE;
+
+	memset(map, 1, 4 * PAGE);
+	if (madvise(map, 2 * PAGE, 102 /* MADV_GUARD_INSTALL */) < 0) {
+		munmap(map, 8 * PAGE);
+		skip();
+	}
+	assert_int_equal(pagemap_collect(fd, start, end, &PAGEMAP_DATA, &arena, &runs, &err), 0);
+	assert_int_equal(runs.n_pages, 2);
+	assert_int_equal(runs.runs[0].start, start + 2 * PAGE);
+	assert_int_equal(
+		pagemap_walk(fd, start, end, &PAGEMAP_DATA_PRIVATE, 0, append, &walked, &err), 0);
+	assert_int_equal(walked.n_pages, 2);
+	munmap(map, 8 * PAGE);
+	arena_deinit(&arena);
+}
+
 static int stop_at_first(const struct page_run *run, void *arg, struct error *err)
 {
 	++*(int *)arg;
@@ -244,9 +271,10 @@ static void test_entries(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_anon), cmocka_unit_test(test_private_file),
-		cmocka_unit_test(test_many), cmocka_unit_test(test_written),
-		cmocka_unit_test(test_stop), cmocka_unit_test(test_entries),
+		cmocka_unit_test(test_anon),	cmocka_unit_test(test_private_file),
+		cmocka_unit_test(test_many),	cmocka_unit_test(test_written),
+		cmocka_unit_test(test_guard),	cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_entries),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
