@@ -7,6 +7,7 @@
 #include "memory/space.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/prctl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -38,6 +39,7 @@ struct batch {
 	const char *what;
 	int first;
 	size_t n;
+	bool hold; /* a later call refers to the result of this one */
 };
 
 static int batch_run(struct batch *b, struct error *err)
@@ -68,7 +70,7 @@ static int batch_add(struct batch *b, int index, struct error *err)
 	if (!b->n)
 		b->first = index;
 	b->n++;
-	return b->n >= SPACE_BATCH ? batch_run(b, err) : 0;
+	return b->n >= SPACE_BATCH && !b->hold ? batch_run(b, err) : 0;
 }
 
 #define batch_call(b, err, nr, ...) batch_add(b, script_need((b)->s, nr, ##__VA_ARGS__), err)
@@ -135,6 +137,27 @@ static int map_sysv(struct batch *b, const Img__Vma *vma, int id, struct error *
 	return batch_call(b, err, SYS_shmat, id, vma->start, flags | SHM_REMAP);
 }
 
+/* The mapping wants another access mode than the descriptor has (a memfd, say). */
+static int map_reopened(struct batch *b, const Img__Vma *vma, const struct space_vma *how,
+			uint32_t prot, uint32_t flags, struct error *err)
+{
+	char path[32];
+	int index, r;
+
+	(void)snprintf(path, sizeof(path), "self/fd/%d", how->fd);
+	index = script_need(b->s, SYS_openat, b->space->proc_fd, script_string(b->s, path),
+			    (vma->fdflags & O_ACCMODE) | O_CLOEXEC, 0);
+	b->hold = true;
+	r = batch_add(b, index, err);
+	if (r >= 0)
+		r = batch_call(b, err, SYS_mmap, vma->start, vma_len(vma), prot, flags,
+			       SCRIPT_RESULT(index), vma->pgoff);
+	b->hold = false;
+	if (r >= 0)
+		r = batch_call(b, err, SYS_close, SCRIPT_RESULT(index));
+	return r;
+}
+
 static int space_map(struct space *space, struct script *s, struct error *err)
 {
 	struct batch b = { .space = space, .s = s, .what = "mapping memory" };
@@ -159,9 +182,12 @@ static int space_map(struct space *space, struct script *s, struct error *err)
 				flags &= ~(uint32_t)MAP_ANONYMOUS;
 			else
 				flags |= MAP_ANONYMOUS;
-			r = batch_call(&b, err, SYS_mmap, vma->start, vma_len(vma), prot, flags,
-				       how->kind == SPACE_FILE ? how->fd : -1,
-				       how->kind == SPACE_FILE ? vma->pgoff : 0);
+			if (how->reopen)
+				r = map_reopened(&b, vma, how, prot, flags, err);
+			else
+				r = batch_call(&b, err, SYS_mmap, vma->start, vma_len(vma), prot,
+					       flags, how->kind == SPACE_FILE ? how->fd : -1,
+					       how->kind == SPACE_FILE ? vma->pgoff : 0);
 		}
 		if (r < 0)
 			return r;

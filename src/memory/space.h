@@ -21,6 +21,7 @@ enum space_vma_kind {
 struct space_vma {
 	enum space_vma_kind kind;
 	int fd;	     /* of SPACE_FILE */
+	bool reopen; /* the descriptor's access mode is not the mapping's: open it anew for that */
 	int sysv_id; /* of SPACE_SYSV */
 };
 
@@ -32,8 +33,9 @@ struct space {
 	const Img__Mm *mm;
 	const struct space_vma *vmas; /* as mm->vmas */
 	struct fill_plan fill;
-	int exe_fd; /* -1: the executable cannot be had */
-	pid_t pid;  /* in the container, for errors */
+	int proc_fd; /* a /proc, for reopening */
+	int exe_fd;  /* -1: the executable cannot be had */
+	pid_t pid;   /* in the container, for errors */
 
 	bool vdso_differs; /* result: the image's vdso is not this kernel's */
 };

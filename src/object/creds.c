@@ -107,9 +107,9 @@ static uint64_t set_of(const uint32_t *w, size_t n)
 
 static int put_ids(struct script *s, const Img__Creds *creds, struct error *err)
 {
-	uint64_t at = script_data(s, creds->groups, creds->n_groups * sizeof(*creds->groups) + 4);
+	uint64_t at = script_data(s, creds->groups, creds->n_groups * sizeof(*creds->groups));
 
-	if (!at)
+	if (!at && creds->n_groups)
 		return error_nomem(err);
 	script_need(s, SYS_setgroups, creds->n_groups, creds->n_groups ? at : 0);
 	script_need(s, SYS_setresgid, creds->gid, creds->egid, creds->sgid);

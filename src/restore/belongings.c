@@ -8,9 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/rseq.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "kernel/proc-maps.h"
@@ -72,37 +70,6 @@ static int attach_descriptors(struct run *run, struct restore_task *task, struct
 			return error_while(err, r, "descriptor %u (%s)", info->fd,
 					   file->kind->name);
 	}
-	return 0;
-}
-
-static int directory_of(struct run *run, struct restore_task *task, uint32_t id, const char *what)
-{
-	struct restore_file *file = restore_file_find(&run->rst, id);
-
-	if (file && file->fd >= 0)
-		return file->fd;
-	restore_gap(&run->rst, GAP_DEGRADED, "fs", task->pid, what,
-		    "the directory could not be opened; / is used");
-	return -1;
-}
-
-static int take_directories(struct run *run, struct restore_task *task, struct error *err)
-{
-	const struct restore_file *root = restore_file_find(&run->rst, task->fs->root_id);
-	const char *path = root && root->entry->reg ? root->entry->reg->name : NULL;
-	int fd;
-
-	/* A root of "/" is where we are already. */
-	if (path && strcmp(path, "/") != 0) {
-		fd = directory_of(run, task, task->fs->root_id, "root directory");
-		if (fd >= 0 && (fchdir(fd) < 0 || chroot(".") < 0))
-			return error_errno(err, errno, "changing the root directory to %s", path);
-	}
-	fd = directory_of(run, task, task->fs->cwd_id, "working directory");
-	if ((fd >= 0 ? fchdir(fd) : chdir("/")) < 0)
-		return error_errno(err, errno, "changing the working directory");
-	if (task->fs->has_umask)
-		(void)umask((mode_t)task->fs->umask);
 	return 0;
 }
 
@@ -184,9 +151,6 @@ int belongings_take(struct run *run, struct restore_task *task, struct error *er
 	if (r < 0)
 		return r;
 	r = attach_descriptors(run, task, err);
-	if (r < 0)
-		return r;
-	r = take_directories(run, task, err);
 	if (r < 0)
 		return r;
 	r = revive_kinds(run, task, err);

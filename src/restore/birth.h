@@ -19,8 +19,8 @@ _Noreturn void birth_fail(struct run *run, const struct error *err);
 /* birth_live - give birth to the children of a node, take its own place, wait to be a puppet. */
 _Noreturn void birth_live(struct run *run, const struct plan_node *node);
 
-/* belongings_take - in a task: descriptors at their numbers, working directory, what the kinds of
- * task have to say in plain C, and room for scripts. */
+/* belongings_take - in a task: descriptors at their numbers, what the kinds of task have to say in
+ * plain C, and room for scripts. */
 int belongings_take(struct run *run, struct restore_task *task, struct error *err) _must_check_;
 
 /* init_live - amber's own init: reaps until the root task ends, then ends like it. */

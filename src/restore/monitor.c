@@ -7,11 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -106,6 +108,26 @@ static int pass_stage(struct run *run, enum stage stage, uint32_t n, struct erro
 	}
 }
 
+/* The far ends of what reached outside of the container live on in the monitor. */
+static int take_held(struct run *run, struct error *err)
+{
+	const struct restore_shared *shared = &run->board->shared;
+	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, run->top, 0);
+	uint32_t i;
+	int fd;
+
+	if (pidfd < 0)
+		return error_errno(err, errno, "opening the first task of the sandbox");
+	for (i = 0; i < shared->n_held && i < RESTORE_HELD_MAX; i++) {
+		fd = (int)syscall(SYS_pidfd_getfd, pidfd, shared->held[i].fd, 0);
+		if (fd < 0)
+			return error_errno(err, errno, "taking over descriptor %d",
+					   shared->held[i].fd);
+		run->held[run->n_held++] = fd;
+	}
+	return 0;
+}
+
 static uint32_t count_living(const struct run *run)
 {
 	uint32_t n = 0;
@@ -121,6 +143,13 @@ static int step_stages(struct run *run, struct error *err)
 	uint32_t all = (uint32_t)run->rst.n_tasks, living = count_living(run);
 	struct timespec pause = { 0, 2000000L };
 	int r, stage, tries = 0;
+
+	r = pass_stage(run, STAGE_OPEN, 1, err);
+	if (r >= 0)
+		r = take_held(run, err);
+	if (r < 0)
+		return r;
+	board_open(run->board, STAGE_OPEN);
 
 	for (stage = STAGE_BORN; stage < STAGE_COUNT; stage++) {
 		r = pass_stage(run, stage, stage < STAGE_BURIED ? all : living, err);
@@ -207,20 +236,42 @@ static void watched_signals(sigset_t *set)
 		(void)sigaddset(set, signals[i]);
 }
 
+/* What a task of the copy writes to a reader outside goes to the console. */
+static void drain(struct run *run, struct pollfd *fd)
+{
+	char bytes[4096];
+	ssize_t n = read(fd->fd, bytes, sizeof(bytes));
+
+	if (n > 0 && run->req->console_fd >= 0)
+		(void)!write(run->req->console_fd, bytes, (size_t)n);
+	if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
+		fd->fd = -1; /* poll() skips it; what is held stays open */
+}
+
 /* Until the sandbox ends: pass signals on to its root task. */
 static void keep(struct run *run, const sigset_t *set)
 {
-	struct timespec second = { 1, 0 };
-	int status, signal;
+	struct pollfd fds[RESTORE_HELD_MAX + 1] = { 0 };
+	struct signalfd_siginfo info;
+	size_t i, n = 1;
+	int status = 0;
 
+	fds[0] = (struct pollfd){ signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK), POLLIN, 0 };
+	for (i = 0; i < run->n_held; i++)
+		if (run->board->shared.held[i].drain)
+			fds[n++] = (struct pollfd){ run->held[i], POLLIN, 0 };
 	for (;;) {
 		pid_t pid = waitpid(run->top, &status, WNOHANG | __WALL);
 
 		if (pid == run->top || (pid < 0 && errno == ECHILD))
 			break;
-		signal = sigtimedwait(set, NULL, &second);
-		if (signal > 0 && signal != SIGCHLD)
-			(void)kill(run->board->root, signal);
+		(void)poll(fds, n, 1000);
+		for (i = 1; i < n; i++)
+			if (fds[i].fd >= 0 && fds[i].revents)
+				drain(run, &fds[i]);
+		if (read(fds[0].fd, &info, sizeof(info)) == sizeof(info) &&
+		    info.ssi_signo != SIGCHLD)
+			(void)kill(run->board->root, (int)info.ssi_signo);
 	}
 	if (run->plan.top->kind == PLAN_TASK)
 		run->board->status = status;

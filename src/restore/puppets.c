@@ -8,6 +8,7 @@
 #include "restore/puppets.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -18,7 +19,7 @@
 #include "memory/space.h"
 #include "memory/vma.h"
 #include "object/registers.h"
-#include "restore/shmem.h"
+#include "restore/anon.h"
 #include "task/regs.h"
 
 #define THREADS_A_RUN 256
@@ -47,6 +48,18 @@ static int file_fd(struct run *run, uint32_t id)
 	return file && run->board->file_open[i] ? run->rst.fd_base + (int)i : -1;
 }
 
+/* The access mode with which pid 1 opened a file, -1 = not known. */
+static int file_access(struct run *run, uint32_t id)
+{
+	const struct restore_file *file = restore_file_find(&run->rst, id);
+
+	if (file && file->entry->memfd)
+		return (int)(file->entry->memfd->flags & O_ACCMODE);
+	if (file && file->entry->reg)
+		return (int)(file->entry->reg->flags & O_ACCMODE);
+	return -1;
+}
+
 static void vma_gap(struct run *run, const struct restore_task *task, const Img__Vma *vma,
 		    const char *why)
 {
@@ -61,6 +74,8 @@ static void vma_gap(struct run *run, const struct restore_task *task, const Img_
 static int vma_plan(struct run *run, const struct restore_task *task, const Img__Vma *vma,
 		    struct space_vma *ret, struct error *err)
 {
+	int access;
+
 	*ret = (struct space_vma){ .kind = SPACE_SKIP, .fd = -1 };
 	if (vma->status & (VMA_STATUS_VSYSCALL | VMA_STATUS_VDSO | VMA_STATUS_VVAR |
 			   VMA_STATUS_GUARD | VMA_STATUS_UPROBES))
@@ -76,22 +91,26 @@ static int vma_plan(struct run *run, const struct restore_task *task, const Img_
 		return 0;
 	}
 	if (vma->status & VMA_STATUS_SYSVIPC) {
-		*ret = (struct space_vma){ SPACE_SYSV, -1, (int)vma->shmid };
+		*ret = (struct space_vma){ .kind = SPACE_SYSV, .sysv_id = (int)vma->shmid };
 		return 0;
 	}
-	if (shmem_is(vma)) {
-		*ret = (struct space_vma){ SPACE_FILE, shmem_fd(run, vma->shmid), 0 };
+	if (anon_is(vma)) {
+		*ret = (struct space_vma){ .kind = SPACE_FILE, .fd = anon_fd(run, vma->shmid) };
 		return 0;
 	}
 	if (vma->status & (VMA_STATUS_FILE_PRIVATE | VMA_STATUS_FILE_SHARED | VMA_STATUS_MEMFD |
 			   VMA_STATUS_SOCKET)) {
-		*ret = (struct space_vma){ SPACE_FILE, file_fd(run, (uint32_t)vma->shmid), 0 };
+		*ret = (struct space_vma){ .kind = SPACE_FILE,
+					   .fd = file_fd(run, (uint32_t)vma->shmid) };
 		if (ret->fd < 0)
 			return error_set(
 				err, ERROR_INPUT, ENOENT,
 				"task %d maps file %llu at %#llx, which could not be opened",
 				task->pid, (unsigned long long)vma->shmid,
 				(unsigned long long)vma->start);
+		access = file_access(run, (uint32_t)vma->shmid);
+		ret->reopen = vma->has_fdflags && access >= 0 &&
+			      access != (int)(vma->fdflags & O_ACCMODE);
 		return 0;
 	}
 	ret->kind = SPACE_ANON;
@@ -110,6 +129,7 @@ static int memory_of(struct run *run, struct restore_task *task, struct error *e
 		.area_size = SPACE_AREA_SIZE,
 		.park = slot->park,
 		.mm = task->mm,
+		.proc_fd = run->fd_proc,
 		.exe_fd = file_fd(run, task->mm->exe_file_id),
 		.pid = task->pid,
 	};

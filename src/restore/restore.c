@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "restore/anon.h"
 #include "restore/monitor.h"
-#include "restore/shmem.h"
 
 /* What this version does not do, where going on would make the copy lie. */
 static int check_abilities(struct run *run, struct error *err)
@@ -31,9 +31,10 @@ static int assign_descriptors(struct run *run, struct error *err)
 	size_t i, n;
 
 	rst->fd_base = MAX(rst->fd_base, RUN_FD_LOW);
-	run->fd_shmem = rst->fd_base + (int)rst->n_files;
-	run->fd_pages = run->fd_shmem + (int)run->n_shmems;
-	run->fd_proc = run->fd_pages + (int)run->req->n_pages;
+	run->fd_anon = rst->fd_base + (int)rst->n_files;
+	run->fd_pages = run->fd_anon + (int)run->n_anons;
+	run->fd_console = run->fd_pages + (int)run->req->n_pages;
+	run->fd_proc = run->fd_console + 1;
 	run->fd_end = run->fd_proc + 1;
 
 	n = run->req->n_pages;
@@ -44,6 +45,8 @@ static int assign_descriptors(struct run *run, struct error *err)
 		run->pages[i] = run->req->pages[i];
 		run->pages[i].fd = run->fd_pages + (int)i;
 	}
+	rst->pages = run->pages;
+	rst->n_pages = n;
 	return 0;
 }
 
@@ -65,7 +68,7 @@ static int prepare(struct run *run, struct error *err)
 	r = plan_make(rst, &run->plan, err);
 	if (r < 0)
 		return r;
-	r = shmem_collect(run, err);
+	r = anon_collect(run, err);
 	if (r < 0)
 		return r;
 	run->pids = arena_array(&rst->set->arena, pid_t, rst->n_tasks);

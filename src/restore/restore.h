@@ -21,13 +21,16 @@ struct restore_request {
 	struct image_set *set;		/* whole; its arena is added to */
 	const struct pages_file *pages; /* where the contents of each pages image lie */
 	size_t n_pages;
-	const char *name;     /* of the sandbox, [A-Za-z0-9_.-]; NULL = made up */
-	const char *archive;  /* for the sandbox's record only; may be NULL */
-	const char *rootfs;   /* base directory; NULL = / of this machine */
+	const char *name;    /* of the sandbox, [A-Za-z0-9_.-]; NULL = made up */
+	const char *archive; /* for the sandbox's record only; may be NULL */
+	const char *const
+		*lowers; /* base directories, the topmost first; none = / of this machine */
+	size_t n_lowers;
 	struct bytes diff;    /* tar of the rootfs difference, len 0 = none */
 	struct bytes deleted; /* CRI-O's and podman's deleted.files (JSON), len 0 = none */
 	bool detach;	      /* the sandbox outlives this process */
 	bool tcp_close;
+	int console_fd; /* takes what the container wrote to a reader outside; -1 = lost */
 };
 
 struct restore_result {

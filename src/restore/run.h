@@ -20,6 +20,7 @@
 
 /* Points at which every task waits for all others. */
 enum stage {
+	STAGE_OPEN,    /* pid 1 only: all files are open; held ones can be taken over */
 	STAGE_BORN,    /* all tasks exist, in their sessions */
 	STAGE_LED,     /* all process groups exist */
 	STAGE_GROUPED, /* all tasks are in theirs; now the zombies die */
@@ -48,7 +49,7 @@ struct board {
 	size_t size;
 };
 
-struct shmem; /* restore/shmem.h */
+struct anon; /* restore/anon.h */
 
 struct run {
 	struct restore rst;
@@ -56,18 +57,21 @@ struct run {
 	struct plan plan;
 	struct board *board;
 	struct sandbox sandbox;
-	struct shmem *shmems;
-	size_t n_shmems;
-	int fd_shmem;		  /* descriptor of shmems[0] in every task; the others follow */
-	int fd_pages;		  /* of req->pages[0] */
+	struct anon *anons;
+	size_t n_anons;
+	int fd_anon;  /* descriptor of anons[0] in every task; the others follow */
+	int fd_pages; /* of req->pages[0] */
+	int fd_console;
 	int fd_proc;		  /* the host's /proc: the sandbox may have none */
 	struct pages_file *pages; /* as req->pages, with the descriptors that tasks have */
 	int fd_end;		  /* behind the last descriptor of a restore */
 
-	pid_t top;		 /* pid 1, in our pid namespace; 0 = not born */
-	pid_t *pids;		 /* [task index], in our pid namespace */
-	struct puppet **puppets; /* [task index], NULL for zombies */
-	bool released;
+	pid_t top;		    /* pid 1, in our pid namespace; 0 = not born */
+	pid_t *pids;		    /* [task index], in our pid namespace */
+	struct puppet **puppets;    /* [task index], NULL for zombies */
+	int held[RESTORE_HELD_MAX]; /* far ends outside of the container, kept as long as it lives
+				     */
+	size_t n_held;
 };
 
 /* board_new, board_free - the shared memory of a restore. */

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "restore/sandbox.h"
+#include "rootfs/rootfs.h"
 
 static int make_below(const char *dir, const char *name, char *ret, size_t size, struct error *err)
 {
@@ -38,21 +39,68 @@ static int copy_attributes(const char *base, const char *upper, struct error *er
 	return 0;
 }
 
-static int mount_overlay(const char *base, const char *upper, const char *work, const char *merged,
+static int mount_overlay(const struct sandbox_root *root, const char *upper, const char *work,
 			 struct error *err)
 {
-	_cleanup_close_ int lower = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	char options[1024];
+	_cleanup_buf_ struct buf options = BUF_INIT;
+	int fds[SANDBOX_LOWERS_MAX];
+	size_t i, n = 0;
+	int r = 0;
 
+	if (root->n_lowers > SANDBOX_LOWERS_MAX)
+		return error_set(err, ERROR_SYSTEM, E2BIG, "the root file system has %zu layers",
+				 root->n_lowers);
 	/* By descriptor, because a path may hold the commas and colons that separate options. */
-	if (lower < 0)
-		return error_errno(err, errno, "opening the root file system %s", base);
-	(void)snprintf(options, sizeof(options),
-		       "lowerdir=/proc/self/fd/%d,upperdir=%s,workdir=%s,index=off,xino=off", lower,
-		       upper, work);
-	if (mount("overlay", merged, "overlay", 0, options) < 0)
-		return error_errno(err, errno, "mounting an overlay of %s", base);
-	return 0;
+	for (i = 0; r >= 0 && i < root->n_lowers; i++) {
+		fds[n] = open(root->lowers[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (fds[n] < 0)
+			r = error_errno(err, errno, "opening the root file system %s",
+					root->lowers[i]);
+		else
+			r = buf_printf(&options, err, "%s/proc/self/fd/%d",
+				       i ? ":" : "lowerdir=", fds[n++]);
+	}
+	if (r >= 0)
+		r = buf_printf(&options, err, ",upperdir=%s,workdir=%s,index=off,xino=off", upper,
+			       work);
+	if (r >= 0 && mount("overlay", root->path, "overlay", 0, options.data) < 0)
+		r = error_errno(err, errno, "mounting an overlay of %s", root->lowers[0]);
+	while (n-- > 0)
+		(void)close(fds[n]);
+	return r;
+}
+
+/* The whole difference lies in memory: one piece, then the end. */
+static ssize_t read_diff(void *ctx, const void **ret, struct error *err)
+{
+	struct bytes *rest = ctx;
+	size_t len = rest->len;
+
+	(void)err;
+	*ret = rest->data;
+	rest->len = 0;
+	return (ssize_t)len;
+}
+
+static int apply_diff(struct op *op, const struct sandbox_root *root, struct error *err)
+{
+	struct bytes rest = root->diff;
+	const struct tree_source source = { read_diff, &rest };
+	struct rootfs_removed removed = ROOTFS_REMOVED_INIT;
+	_cleanup_close_ int dir = -1;
+	int r = 0;
+
+	if (!root->diff.len && !root->deleted.len)
+		return 0;
+	dir = open(root->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return error_errno(err, errno, "opening %s", root->path);
+	if (root->deleted.len)
+		r = rootfs_removed_parse(root->deleted, &removed, err);
+	if (r >= 0)
+		r = rootfs_apply(op, dir, &source, &removed, root->note, root->ctx, err);
+	rootfs_removed_deinit(&removed);
+	return r < 0 ? error_while(err, r, "applying the rootfs difference") : 0;
 }
 
 int sandbox_mount(struct op *op, const struct sandbox *sb, struct sandbox_root *root,
@@ -78,8 +126,10 @@ int sandbox_mount(struct op *op, const struct sandbox *sb, struct sandbox_root *
 	if (r >= 0)
 		r = make_below(sb->dir, "scratch", root->scratch, sizeof(root->scratch), err);
 	if (r >= 0)
-		r = copy_attributes(root->base, upper, err);
+		r = copy_attributes(root->lowers[0], upper, err);
 	if (r >= 0)
-		r = mount_overlay(root->base, upper, work, root->path, err);
+		r = mount_overlay(root, upper, work, err);
+	if (r >= 0)
+		r = apply_diff(op, root, err);
 	return r;
 }

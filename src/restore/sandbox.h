@@ -42,12 +42,18 @@ void sandbox_remove(struct op *op, struct sandbox *sb);
 
 /* What the sandbox's root directory is made from. */
 struct sandbox_root {
-	const char *base;     /* read-only lower directory */
+	const char *const *lowers; /* read-only directories, the topmost first */
+	size_t n_lowers;
 	struct bytes diff;    /* tar, may be empty */
 	struct bytes deleted; /* JSON list, may be empty */
-	char path[192];	      /* result: the merged directory */
-	char scratch[192];    /* result: private directory */
+	/* Told about everything of the difference that was not done. */
+	void (*note)(void *ctx, const char *path, const char *text);
+	void *ctx;
+	char path[192];	   /* result: the merged directory */
+	char scratch[192]; /* result: private directory */
 };
+
+#define SANDBOX_LOWERS_MAX 128
 
 /* sandbox_mount - in pid 1, in its own mount namespace: put the root directory together. */
 int sandbox_mount(struct op *op, const struct sandbox *sb, struct sandbox_root *root,

@@ -13,8 +13,8 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "restore/anon.h"
 #include "restore/birth.h"
-#include "restore/shmem.h"
 
 /* The image's id of the root task's namespace of a kind, 0 when the images have nothing of it. */
 static uint32_t namespace_id(const struct run *run, enum ns_kind kind)
@@ -52,9 +52,20 @@ static int keep_descriptors(struct run *run, struct error *err)
 {
 	_cleanup_close_ int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	size_t i;
+	int fd;
 
-	if (proc < 0 || dup3(proc, run->fd_proc, O_CLOEXEC) < 0)
-		return error_errno(err, errno, "keeping /proc at descriptor %d", run->fd_proc);
+	/* All numbers that will be used are taken now, so that nobody gets them by chance. */
+	for (fd = run->rst.fd_base; fd < run->fd_end; fd++)
+		if (proc < 0 || dup3(proc, fd, O_CLOEXEC) < 0)
+			return error_hint(err,
+					  error_errno(err, errno, "reserving descriptor %d", fd),
+					  "raise the hard limit of open files (ulimit -Hn)");
+	run->rst.console_fd = -1;
+	if (run->req->console_fd >= 0) {
+		if (dup3(run->req->console_fd, run->fd_console, O_CLOEXEC) < 0)
+			return error_errno(err, errno, "keeping the console");
+		run->rst.console_fd = run->fd_console;
+	}
 	for (i = 0; i < run->req->n_pages; i++)
 		if (dup3(run->req->pages[i].fd, run->fd_pages + (int)i, O_CLOEXEC) < 0)
 			return error_errno(err, errno, "keeping pages-%u.img at descriptor %d",
@@ -62,10 +73,21 @@ static int keep_descriptors(struct run *run, struct error *err)
 	return 0;
 }
 
+static void note_rootfs(void *ctx, const char *path, const char *text)
+{
+	struct run *run = ctx;
+
+	restore_gap(&run->rst, GAP_DEGRADED, "rootfs", 0, path, "%s", text);
+}
+
 static int enter_namespaces(struct run *run, struct error *err)
 {
+	static const char *const host[] = { "/" };
 	struct sandbox_root root = {
-		.base = run->req->rootfs ? run->req->rootfs : "/",
+		.lowers = run->req->n_lowers ? run->req->lowers : host,
+		.n_lowers = run->req->n_lowers ? run->req->n_lowers : 1,
+		.note = note_rootfs,
+		.ctx = run,
 		.diff = run->req->diff,
 		.deleted = run->req->deleted,
 	};
@@ -162,13 +184,15 @@ _Noreturn void birth_top(struct run *run)
 	if (r >= 0)
 		r = keep_descriptors(run, &err);
 	if (r >= 0)
-		r = shmem_open_all(run, &err);
+		r = anon_open_all(run, &err);
 	if (r >= 0)
 		r = enter_namespaces(run, &err);
 	if (r >= 0)
 		r = open_files(run, &err);
 	if (r < 0)
 		birth_fail(run, &err);
+	if (board_reach(run->board, STAGE_OPEN, 0) < 0)
+		_exit(1);
 	birth_live(run, run->plan.top);
 }
 
