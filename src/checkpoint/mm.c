@@ -135,6 +135,10 @@ static int read_auxv(struct checkpoint *c, struct task *task, Img__Mm *mm, struc
 	if (!mm->mm_saved_auxv)
 		return error_nomem(err);
 	mm->n_mm_saved_auxv = auxv.len / sizeof(uint64_t);
+	/* Without the closing AT_NULL, which the kernel adds itself: stock CRIU takes 44 words, and
+	 * a current kernel's vector is just as long as that without it. */
+	while (mm->n_mm_saved_auxv >= 2 && !mm->mm_saved_auxv[mm->n_mm_saved_auxv - 2])
+		mm->n_mm_saved_auxv -= 2;
 	return 0;
 }
 
