@@ -68,7 +68,8 @@ static int addrs_capture(struct capture *cap, int fd, Img__InetSk *sk, struct er
 		if (!sk->ifname)
 			return error_nomem(err);
 	}
-	len = sizeof(addr);
+	/* Unlike elsewhere more room than needed is refused. */
+	len = sk->family == AF_INET6 ? sizeof(addr.v6) : sizeof(addr.v4);
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERNAME, &addr, &len) == 0 &&
 	    addr.sa.sa_family == sk->family)
 		addr_encode(&addr, &sk->dst_port, sk->dst_addr);

@@ -134,6 +134,7 @@ void sock_index_free(struct sock_index *index)
 	if (index->diag >= 0)
 		close(index->diag);
 	free(index->unix_entries);
+	free(index->scratch);
 	arena_deinit(&index->arena);
 	free(index);
 }

@@ -150,26 +150,36 @@ static int look(int fd, struct view *v, unsigned char *buf, size_t room)
 	return 0;
 }
 
-/* Room for both queues, measured from outside of repair mode. */
-static int room_make(struct capture *cap, int fd, unsigned char **ret, size_t *ret_room,
-		     struct error *err)
+/* Room for both queues, measured from outside of repair mode. Its pages are touched here: while the
+ * kernel copies, the connection has to wait. */
+static int room_make(struct sock_index *index, int fd, struct error *err)
 {
 	int inq = 0, outq = 0;
+	size_t need;
 
 	(void)ioctl(fd, SIOCINQ, &inq);
 	(void)ioctl(fd, SIOCOUTQ, &outq);
 	if (inq < 0 || outq < 0 || (unsigned int)inq > QUEUE_MAX || (unsigned int)outq > QUEUE_MAX)
 		return error_set(err, ERROR_INTERNAL, EOVERFLOW,
 				 "impossible queue lengths %d and %d", inq, outq);
-	*ret_room = (size_t)inq + outq + QUEUE_SLACK;
-	*ret = malloc(*ret_room);
-	return *ret ? 0 : error_nomem(err);
+	need = (size_t)inq + outq + QUEUE_SLACK;
+	if (need <= index->scratch_size)
+		return 0;
+	free(index->scratch);
+	need += need / 2;
+	index->scratch_size = 0;
+	index->scratch = malloc(need);
+	if (!index->scratch)
+		return error_nomem(err);
+	memset(index->scratch, 0xff, need);
+	index->scratch_size = need;
+	return 0;
 }
 
 static int look_guarded(struct capture *cap, int fd, struct view *v, struct bytes *ret_queues,
 			struct error *err)
 {
-	struct tcp_guard *guard = cap->sockets->guard;
+	struct sock_index *index = cap->sockets;
 	int peek_off = sock_int(fd, SOL_SOCKET, SO_PEEK_OFF, -1);
 	int r = -EBUSY, i;
 
@@ -177,22 +187,20 @@ static int look_guarded(struct capture *cap, int fd, struct view *v, struct byte
 	if (peek_off >= 0)
 		(void)sock_set_int(fd, SOL_SOCKET, SO_PEEK_OFF, -1);
 	for (i = 0; i < 8; i++) {
-		_cleanup_free_ unsigned char *buf = NULL;
-		size_t room = 0;
-
-		r = room_make(cap, fd, &buf, &room, err);
+		r = room_make(index, fd, err);
 		if (r < 0)
 			break;
-		r = tcp_repair_begin(guard, fd);
+		r = tcp_repair_begin(index->guard, fd);
 		if (r == 0) {
-			r = look(fd, v, buf, room);
-			tcp_repair_end(guard);
+			r = look(fd, v, index->scratch, index->scratch_size);
+			tcp_repair_end(index->guard);
 		}
 		if (r == -ENOBUFS || r == -EBUSY)
 			continue;
 		if (r == 0) {
 			ret_queues->len = (size_t)v->inq + v->outq;
-			ret_queues->data = arena_memdup(&cap->set->arena, buf, ret_queues->len);
+			ret_queues->data =
+				arena_memdup(&cap->set->arena, index->scratch, ret_queues->len);
 			if (!ret_queues->data)
 				r = error_nomem(err);
 		}
