@@ -76,7 +76,6 @@ struct loop_call {
 /* What the loop is told, at the start of the page behind it. */
 struct loop_header {
 	uint64_t first;	  /* the calls of this run */
-	uint64_t heal;	  /* the calls on the way home, when nobody traces us any more */
 	uint64_t trap[4]; /* number and arguments of the call with which a run ends */
 	uint64_t
 		home_frame; /* stack pointer for rt_sigreturn, 0 = go home by the registers below */
@@ -90,8 +89,9 @@ extern const unsigned char arch_loop[], arch_loop_entry[], arch_loop_trap[], arc
  * arch_loop_enter - registers that start a run.
  * @code: address of the page with the loop; header and data follow it
  * @rw_size: bytes behind the code page that the loop first makes writable, 0 = they are
+ * @heal: the calls on the way home, when nobody traces us any more; 0 = none
  */
-void arch_loop_enter(struct user_regs_struct *regs, uint64_t code, uint64_t rw_size);
+void arch_loop_enter(struct user_regs_struct *regs, uint64_t code, uint64_t rw_size, uint64_t heal);
 
 /* arch_loop_current - address of the loop_call being made; arch_loop_error - of making memory
  * writable. */

@@ -67,9 +67,9 @@ const char *restart_why(long nr)
 	return NULL;
 }
 
-bool restart_spurious(const struct user_regs_struct *regs, uint64_t deliverable)
+bool restart_spurious(const struct user_regs_struct *regs)
 {
 	long nr = -1;
 
-	return !deliverable && arch_interrupted(regs, &nr) == -EINTR && restart_why(nr);
+	return arch_interrupted(regs, &nr) == -EINTR && restart_why(nr);
 }

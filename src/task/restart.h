@@ -10,9 +10,9 @@
 
 #include "task/task.h"
 
-/* restart_spurious - would this thread, as stopped, return an EINTR that no signal explains?
- * @deliverable: pending signals that are not blocked */
-bool restart_spurious(const struct user_regs_struct *regs, uint64_t deliverable);
+/* restart_spurious - is this thread, as stopped, about to return an EINTR that only a deliverable
+ * signal could justify? */
+bool restart_spurious(const struct user_regs_struct *regs);
 
 /* restart_why - the table's reason for a call number, NULL when it is not in the table. */
 const char *restart_why(long nr);

@@ -198,7 +198,7 @@ int session_park(struct script *s, struct error *err)
 	r = put_scratch(s, err);
 	if (r < 0)
 		return r;
-	arch_loop_enter(&regs, s->code, 0);
+	arch_loop_enter(&regs, s->code, 0, 0);
 	return regs_set(s->thread, &regs, err);
 }
 
@@ -217,7 +217,8 @@ int script_run(struct script *s, struct error *err)
 	r = put_scratch(s, err);
 	if (r < 0)
 		return r;
-	arch_loop_enter(&regs, s->code, writable > s->writable ? writable : 0);
+	arch_loop_enter(&regs, s->code, writable > s->writable ? writable : 0,
+			s->first_heal ? session_remote(s, s->first_heal) : 0);
 	r = regs_set(s->thread, &regs, err);
 	if (r == 0)
 		r = regs_set_sigmask(s->thread, s->mask, err);
@@ -227,5 +228,7 @@ int script_run(struct script *s, struct error *err)
 		return r;
 	s->writable = MAX(s->writable, writable);
 	s->n_run = s->n_calls;
-	return process_vm_read(s->thread->task->pid, session_remote(s, 0), s->shadow, s->used, err);
+	r = process_vm_read(s->thread->task->pid, session_remote(s, 0), s->shadow, s->used, err);
+	session_keep_heal(s);
+	return r;
 }

@@ -114,8 +114,10 @@ int script_append(struct script *s, unsigned flags, long nr, const struct script
 
 /*
  * script_heal_call(s, nr, args...) - a call that is made only if amber dies in the session, on the
- * task's way home: close() of a descriptor that lives over several runs. SCRIPT_RESULT() of calls
- * whose run is over may be used. script_unheal() forgets all of them.
+ * task's way home: close() of a descriptor that lives over several runs. It counts from the
+ * beginning of the next run; so SCRIPT_RESULT() may name a call of that run or an earlier one, and
+ * no instant is without it. script_unheal() forgets all of them from the beginning of the next run,
+ * the one that does the same in the ordinary way.
  */
 int script_append_heal(struct script *s, long nr, const struct script_arg args[6]);
 #define script_heal_call(s, nr, ...)                                                               \

@@ -56,8 +56,14 @@ static int advance(struct census *c, struct thread *thread, bool *moved, struct 
 		thread->seized = false;
 		break;
 	case TRACE_STOP:
-		thread->stopped = true;
 		thread->stop_signal = event.signal;
+		/* At once: until it is settled, our death would show as an EINTR. */
+		r = settle_thread(thread, err);
+		thread->stopped = r == 0;
+		if (r == -ESRCH || r == -ENOENT) {
+			error_clear(err); /* killed; the next look tells */
+			r = 0;
+		}
 		break;
 	case TRACE_BIRTH:
 		/* Adding the child may move this array: thread is not to be used afterwards. */
@@ -126,7 +132,7 @@ static void help_vfork(struct census *c)
 					continue;
 				if (trace_run(thread->tid, PTRACE_CONT, 0) < 0)
 					continue;
-				thread->stopped = false;
+				thread->stopped = thread->woken = false;
 			}
 		}
 	}
@@ -242,9 +248,6 @@ static int settle_all(struct task_tree *tree, struct error *err)
 
 	foreach_task (task, tree) {
 		foreach_thread (thread, task) {
-			r = settle_thread(thread, err);
-			if (r < 0)
-				return r;
 			if (thread->stop_signal)
 				task->state = TASK_GROUP_STOPPED;
 		}

@@ -92,10 +92,26 @@ static size_t new_call(struct script *s, long nr, unsigned flags)
 	return offset;
 }
 
+/* A result is named by the address of its record in the task, where the loop finds it. */
+static int set_args(struct script *s, struct loop_call *call, const struct script_arg args[6])
+{
+	for (int i = 0; i < 6; i++) {
+		call->arg[i] = args[i].value;
+		if (!args[i].result)
+			continue;
+		if (args[i].value >= s->n_calls)
+			return -EINVAL;
+		call->refs |= 1u << i;
+		call->arg[i] = session_remote(s, s->calls[args[i].value] +
+							 offsetof(struct loop_call, result));
+	}
+	return 0;
+}
+
 int script_append(struct script *s, unsigned flags, long nr, const struct script_arg args[6])
 {
-	struct loop_call *call;
 	size_t offset, cap, *calls;
+	int r;
 
 	if (s->n_calls == s->cap_calls) {
 		cap = s->cap_calls ? s->cap_calls * 2 : 64;
@@ -110,18 +126,10 @@ int script_append(struct script *s, unsigned flags, long nr, const struct script
 	offset = new_call(s, nr, flags);
 	if (!offset)
 		return 0;
-	call = call_at(s, offset);
-	for (int i = 0; i < 6; i++) {
-		call->arg[i] = args[i].value;
-		if (!args[i].result)
-			continue;
-		if (args[i].value >= s->n_calls) {
-			s->failed = -EINVAL;
-			return 0;
-		}
-		call->refs |= 1u << i;
-		call->arg[i] = session_remote(s, s->calls[args[i].value] +
-							 offsetof(struct loop_call, result));
+	r = set_args(s, call_at(s, offset), args);
+	if (r < 0) {
+		s->failed = r;
+		return 0;
 	}
 	if (s->n_calls > s->n_run)
 		call_at(s, s->calls[s->n_calls - 1])->next = session_remote(s, offset);
@@ -132,29 +140,43 @@ int script_append(struct script *s, unsigned flags, long nr, const struct script
 int script_append_heal(struct script *s, long nr, const struct script_arg args[6])
 {
 	size_t offset = new_call(s, nr, 0);
-	struct loop_call *call;
+	int r;
 
 	if (!offset)
 		return s->failed;
-	call = call_at(s, offset);
-	/* Results are taken over as numbers: their records may be gone when healing is needed. */
-	for (int i = 0; i < 6; i++)
-		call->arg[i] = args[i].result ? (uint64_t)script_result(s, (int)args[i].value)
-					      : args[i].value;
+	r = set_args(s, call_at(s, offset), args);
+	if (r < 0) {
+		s->failed = r;
+		return r;
+	}
 	if (s->last_heal)
 		call_at(s, s->last_heal)->next = session_remote(s, offset);
 	else
-		session_header(s)->heal = session_remote(s, offset);
+		s->first_heal = offset;
 	s->last_heal = offset;
-	s->heal_end = s->used;
 	return 0;
 }
 
 void script_unheal(struct script *s)
 {
-	session_header(s)->heal = 0;
-	s->last_heal = 0;
-	s->heal_end = HEADER_SIZE;
+	/* The records stay until the next run has begun: the thread's registers still name them. */
+	s->first_heal = s->last_heal = 0;
+}
+
+void session_keep_heal(struct script *s)
+{
+	size_t base = (size_t)session_remote(s, 0);
+
+	for (size_t at = s->first_heal; at;) {
+		struct loop_call *call = call_at(s, at);
+
+		for (int i = 0; i < 6; i++)
+			if (call->refs & 1u << i)
+				call->arg[i] = *(uint64_t *)(s->shadow + (call->arg[i] - base));
+		call->refs = 0;
+		at = call->next ? (size_t)(call->next - base) : 0;
+	}
+	s->heal_end = s->last_heal ? s->last_heal + sizeof(struct loop_call) : HEADER_SIZE;
 }
 
 uint64_t script_alloc(struct script *s, size_t len, void **local)
@@ -188,10 +210,30 @@ int64_t script_result(const struct script *s, int index)
 	return call_at(s, s->calls[index])->result;
 }
 
+static size_t heal_before(const struct script *s, size_t offset)
+{
+	size_t at = s->first_heal;
+
+	while (call_at(s, at)->next != session_remote(s, offset))
+		at = (size_t)(call_at(s, at)->next - session_remote(s, 0));
+	return at;
+}
+
 void script_reset(struct script *s)
 {
-	memset(s->shadow + s->heal_end, 0, s->used - s->heal_end);
-	s->used = s->heal_end;
+	size_t keep = s->heal_end;
+
+	/* A heal call that no run has begun with is one of what is forgotten. */
+	if (s->first_heal >= keep)
+		s->first_heal = s->last_heal = 0;
+	while (s->last_heal >= keep)
+		s->last_heal = heal_before(s, s->last_heal);
+	if (s->last_heal)
+		call_at(s, s->last_heal)->next = 0;
+	keep = (keep + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+	if (s->used > keep)
+		memset(s->shadow + keep, 0, s->used - keep);
+	s->used = keep;
 	s->n_calls = s->n_run = 0;
 	s->failed = 0;
 	s->n_births = 0;

@@ -32,10 +32,10 @@ struct script {
 	/* composing */
 	size_t *calls; /* offsets of struct loop_call in shadow */
 	size_t n_calls, cap_calls;
-	size_t n_run;	  /* those whose run is over */
-	size_t heal_end;  /* what script_reset() must keep */
-	size_t last_heal; /* offset, 0 = none */
-	int failed;	  /* the first failure of composing, told by the next run */
+	size_t n_run;		      /* those whose run is over */
+	size_t heal_end;	      /* what script_reset() must keep */
+	size_t first_heal, last_heal; /* offset, 0 = none */
+	int failed;		      /* the first failure of composing, told by the next run */
 
 	/* borrowing */
 	struct user_regs_struct
@@ -56,6 +56,9 @@ struct script {
 int session_new(struct op *op, struct thread *thread, size_t size, struct script **ret,
 		struct error *err) _must_check_;
 void session_free(struct script *s);
+
+/* session_keep_heal - after a run: heal calls no longer depend on records that may be forgotten. */
+void session_keep_heal(struct script *s);
 
 /* session_header - our copy of what the loop is told. */
 struct loop_header *session_header(struct script *s);

@@ -85,34 +85,48 @@ static int settle_rseq(struct thread *thread, struct error *err)
 	return regs_set(thread, &thread->regs, err);
 }
 
+/* The call that would return a spurious EINTR is put back to its beginning. Returns 1 when there is
+ * one. */
+static int put_back(struct thread *thread, struct error *err)
+{
+	struct user_regs_struct regs = thread->regs;
+	int r;
+
+	if (!restart_spurious(&thread->regs))
+		return 0;
+	arch_redo(&regs);
+	r = regs_set(thread, &regs, err);
+	thread->woken = r == 0;
+	return r < 0 ? r : 1;
+}
+
 int settle_thread(struct thread *thread, struct error *err)
 {
 	struct arena scratch = ARENA_INIT;
-	struct user_regs_struct regs;
 	struct proc_status status;
-	int r;
+	int r, woken;
 
+	/* First of all what our death would let the program see; whether it is right is asked next.
+	 */
+	r = regs_get(thread, &thread->regs, err);
+	if (r < 0)
+		return r;
+	woken = put_back(thread, err);
+	if (woken < 0)
+		return woken;
 	r = status_of(thread->task->proc_fd, thread->tid, &scratch, &status, err);
-	if (r == 0) {
-		thread->ns_tid = status.n_ns ? status.ns_pid[status.n_ns - 1] : thread->tid;
-		thread->sigpending = status.sig_pnd;
-		thread->seccomp = (int)status.seccomp;
-	}
 	arena_deinit(&scratch);
-	if (r == 0)
-		r = regs_get(thread, &thread->regs, err);
+	if (r == 0 && woken && deliverable(&status)) {
+		r = regs_set(thread, &thread->regs, err);
+		thread->woken = false;
+	}
 	if (r == 0)
 		r = regs_get_sigmask(thread, &thread->sigmask, err);
 	if (r < 0)
 		return r;
-
-	if (restart_spurious(&thread->regs, deliverable(&status))) {
-		regs = thread->regs;
-		arch_redo(&regs);
-		r = regs_set(thread, &regs, err);
-		thread->woken = r == 0;
-		return r;
-	}
+	thread->ns_tid = status.n_ns ? status.ns_pid[status.n_ns - 1] : thread->tid;
+	thread->sigpending = status.sig_pnd;
+	thread->seccomp = (int)status.seccomp;
 	return settle_rseq(thread, err);
 }
 

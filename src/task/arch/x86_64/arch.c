@@ -16,11 +16,10 @@ _Static_assert(offsetof(struct loop_call, nr) == 8 && offsetof(struct loop_call,
 		       offsetof(struct loop_call, flags) == 68 &&
 		       offsetof(struct loop_call, result) == 72,
 	       "struct loop_call and loop.S differ");
-_Static_assert(offsetof(struct loop_header, heal) == 8 &&
-		       offsetof(struct loop_header, trap) == 16 &&
-		       offsetof(struct loop_header, home_frame) == 48 &&
-		       offsetof(struct loop_header, mask) == 56 &&
-		       offsetof(struct loop_header, home) == 64,
+_Static_assert(offsetof(struct loop_header, trap) == 8 &&
+		       offsetof(struct loop_header, home_frame) == 40 &&
+		       offsetof(struct loop_header, mask) == 48 &&
+		       offsetof(struct loop_header, home) == 56,
 	       "struct loop_header and loop.S differ");
 _Static_assert(offsetof(struct user_regs_struct, rip) == 16 * 8 &&
 		       offsetof(struct user_regs_struct, rsp) == 19 * 8,
@@ -122,12 +121,13 @@ void arch_call(struct user_regs_struct *regs, uint64_t ip, uint64_t sp, long nr,
 	arch_settle(regs);
 }
 
-void arch_loop_enter(struct user_regs_struct *regs, uint64_t code, uint64_t rw_size)
+void arch_loop_enter(struct user_regs_struct *regs, uint64_t code, uint64_t rw_size, uint64_t heal)
 {
 	const uint64_t mprotect_args[6] = { code + AMBER_PAGE_SIZE, rw_size,
 					    PROT_READ | PROT_WRITE };
 
 	arch_call(regs, code, regs->rsp, SYS_mprotect, mprotect_args);
+	regs->rbp = heal;
 	regs->r13 = code + AMBER_PAGE_SIZE;
 	regs->r14 = 0;
 	regs->r15 = 0;

@@ -8,7 +8,8 @@
  * register and no memory but the list; never returns to a caller.
  *
  * r13 = struct loop_header, one page behind the first instruction. r15 = 0 run, 1 heal list.
- * rbx = the call being made. r14 = result of making the memory writable.
+ * rbx = the call being made. r14 = result of making the memory writable. rbp = the heal list: in a
+ * register, so that a run and what heals it begin at the same instant.
  */
 #define CALL_NEXT    0
 #define CALL_NR	     8
@@ -17,11 +18,10 @@
 #define CALL_FLAGS   68
 #define CALL_RESULT  72
 #define HEAD_FIRST   0
-#define HEAD_HEAL    8
-#define HEAD_TRAP    16
-#define HEAD_FRAME   48
-#define HEAD_MASK    56
-#define HEAD_HOME    64
+#define HEAD_TRAP    8
+#define HEAD_FRAME   40
+#define HEAD_MASK    48
+#define HEAD_HOME    56
 #define HOME(reg)    (HEAD_HOME + 8 * (reg))
 /* order of struct user_regs_struct */
 #define R15 0
@@ -100,7 +100,7 @@ arch_loop_trap:
 	testq	%r14, %r14
 	jnz	.Lhome
 	movl	$1, %r15d
-	movq	HEAD_HEAL(%r13), %rbx
+	movq	%rbp, %rbx
 	jmp	.Lnext
 
 .Lhome:
