@@ -85,6 +85,17 @@ class Criu:
     def take_from(self, archive):
         """Put the images of one of amber's archives where restore() looks."""
         host.run("tar", "-C", self.folder, "--transform", "s,^\\(\\./\\)*checkpoint,images,", "-xf", archive, "--wildcards", "*checkpoint/*")
+        self._network_from_outside()
+
+    def _network_from_outside(self):
+        """Say in the images, as an engine's option would have at the dump, that the network namespace is given
+        from outside: runc's restore always passes the one of the bundle, and an empty one where none is asked for."""
+        script = ("import json, sys, pycriu\n"
+                  "for path in sys.argv[1:]:\n"
+                  "    image = pycriu.images.load(open(path, 'rb'))\n"
+                  "    image['entries'][0]['ext_key'] = 'extRootNetNS'\n"
+                  "    pycriu.images.dump(image, open(path, 'wb'))\n")
+        in_root(self.folder, "python3", "-c", script, *self.images.glob("netns-*.img"))
 
     def make_archive(self, box, archive):
         """The tar that an engine would have made of what dump() wrote."""

@@ -21,7 +21,7 @@ BOTH_WAYS = ["cwd", "device", "epoll", "fd-shared", "fifo", "futex", "identity",
              "pty", "regs", "rseq", "seccomp", "session", "shm-fork", "signalfd", "sigstate", "sysvipc", "threads", "unix-pair",
              "vma", "zombie"]
 # What stock criu cannot dump here but can restore.
-ONLY_TO_CRIU = ["creds", "tcp", "udp"]
+ONLY_TO_CRIU = ["creds", "netns", "tcp", "udp"]
 
 
 @pytest.fixture(scope="module", autouse=True)
