@@ -62,27 +62,36 @@ static int check_pids(struct restore *rst, struct error *err)
 static int load_threads(struct restore *rst, struct restore_task *task, struct error *err)
 {
 	const Img__Pstree *item = task->item;
-	size_t i, n = item->n_threads ? item->n_threads : 1;
+	size_t i, found = 1, n = item->n_threads ? item->n_threads : 1;
 
 	if (n > RESTORE_THREADS_MAX)
 		return bad(err, "a task has too many threads", item->pid);
 	task->threads = arena_array(&rst->set->arena, struct restore_thread, n);
 	if (!task->threads)
 		return error_nomem(err);
+	/* Stock criu writes uninitialised numbers as the threads of zombies. */
+	if (task->zombie)
+		n = 1;
 	task->n_threads = n;
 	task->threads[0] = (struct restore_thread){ .tid = task->pid, .core = task->core };
 
-	for (i = 1; i < n; i++) {
-		struct restore_thread *thread = &task->threads[i];
+	if (task->zombie)
+		return 0;
+	/* In any order in the image; here the leader comes first. */
+	for (i = 0; i < item->n_threads; i++) {
+		struct restore_thread *thread = &task->threads[found];
 
+		if (item->threads[i] == item->pid)
+			continue;
+		if (found == n)
+			return bad(err, "the leader of a task is not among its threads", item->pid);
+		found++;
 		thread->tid = (pid_t)item->threads[i];
 		thread->core = image_single(rst->set, IMAGE_CORE, item->threads[i]);
 		if (!thread->core || !thread->core->thread_info || !thread->core->thread_core)
 			return bad(err, "the registers of a thread are missing", item->threads[i]);
 	}
-	if (item->n_threads && item->threads[0] != item->pid)
-		return bad(err, "the first thread of a task is not its leader", item->pid);
-	return 0;
+	return found == n ? 0 : bad(err, "a task has its leader twice", item->pid);
 }
 
 /* Mappings ascending, whole pages, below the end of user addresses (but for vsyscall's). */
