@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/syscall.h>
 
 #include "kernel/proc-fdinfo.h"
 #include "object/fd-capture.h"
@@ -86,12 +87,17 @@ int file_lock_capture(struct capture *cap, const struct fd_facts *facts, bool ne
 	return r;
 }
 
-static int lock_set(const Img__FileLock *lock)
+static struct flock lock_range(const Img__FileLock *lock)
 {
-	struct flock range = { .l_type = lock->type,
+	return (struct flock){ .l_type = lock->type,
 			       .l_whence = SEEK_SET,
 			       .l_start = lock->start,
 			       .l_len = lock->len };
+}
+
+static int lock_set(const Img__FileLock *lock)
+{
+	struct flock range = lock_range(lock);
 
 	switch (lock->flag) {
 	case LOCK_OF_FLOCK:
@@ -126,7 +132,41 @@ static int file_lock_revive(struct restore *rst, struct restore_task *task, stru
 	return 0;
 }
 
+/*
+ * A task loses its POSIX locks of a file when it closes any descriptor of it, and it is about to
+ * close those that all tasks got to choose from. So these come first, and the locks (that could be
+ * had: see above) once more behind them.
+ */
+static int file_lock_revive_thread(struct restore *rst, struct restore_task *task, size_t thread,
+				   struct script *s, struct error *err)
+{
+	const struct image *image = image_find(rst->set, IMAGE_FILE_LOCKS, 0);
+	bool closed = false;
+	size_t i;
+
+	if (thread + 1 != task->n_threads)
+		return 0;
+	for (i = 0; image && i < image->n_entries; i++) {
+		const Img__FileLock *lock = image_message(image, i);
+		struct flock range;
+		uint64_t addr;
+
+		if (!lock || lock->pid != task->pid || lock->flag != LOCK_OF_POSIX)
+			continue;
+		if (!closed)
+			(void)script_call(s, SYS_close_range, rst->fd_base, ~0U, 0);
+		closed = true;
+		range = lock_range(lock);
+		addr = script_data(s, &range, sizeof(range));
+		if (!addr)
+			return error_nomem(err);
+		(void)script_call(s, SYS_fcntl, lock->fd, F_SETLK, addr);
+	}
+	return 0;
+}
+
 const struct task_kind file_lock_kind = {
 	.name = "file-locks",
 	.revive = file_lock_revive,
+	.revive_thread = file_lock_revive_thread,
 };

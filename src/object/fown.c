@@ -165,6 +165,23 @@ struct restore_task *restore_file_first_task(struct restore *rst, uint32_t id, i
 	return found;
 }
 
+int restore_file_replace(const struct restore_task *task, uint32_t id, int fd, struct error *err)
+{
+	size_t i;
+
+	for (i = 0; task->fdinfo && i < task->fdinfo->n_entries; i++) {
+		const Img__Fdinfo *info = image_message(task->fdinfo, i);
+		int cloexec;
+
+		if (!info || info->id != id)
+			continue;
+		cloexec = info->flags & FD_CLOEXEC ? O_CLOEXEC : 0;
+		if (dup3(fd, info->fd, cloexec) < 0)
+			return error_errno(err, errno, "cannot replace descriptor %u", info->fd);
+	}
+	return 0;
+}
+
 /* The kernel records the credentials of whoever sets an owner and checks them when it signals. */
 static int fown_set(int fd, const Img__Fown *fown)
 {

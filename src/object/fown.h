@@ -42,3 +42,10 @@ int fown_attach(struct restore *rst, struct restore_task *task, const Img__Fown 
 /* restore_file_first_task - the task that acts for a description: the lowest pid that has it, with
  * *ret_fd its lowest number there. NULL when no task has it. */
 struct restore_task *restore_file_first_task(struct restore *rst, uint32_t id, int *ret_fd);
+
+/*
+ * restore_file_replace - put another description in the place of one, at all descriptors of a task.
+ * For what open() could only hold the place of. Returns 0 or an error.
+ */
+int restore_file_replace(const struct restore_task *task, uint32_t id, int fd,
+			 struct error *err) _must_check_;

@@ -116,10 +116,9 @@ static int pidfd_attach(struct restore *rst, struct restore_task *task, Img__Fil
 				    strerror(errno));
 			return RESTORE_GAP;
 		}
-		flags = fcntl(fd, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0;
-		if (dup3(real, fd, flags) < 0)
-			return error_errno(err, errno, "cannot put a pidfd at descriptor %d", fd);
-		r = file_params_restore(fd, pidfd->flags, pidfd->fown, err);
+		r = restore_file_replace(task, entry->id, real, err);
+		if (r == 0)
+			r = file_params_restore(fd, pidfd->flags, pidfd->fown, err);
 		if (r < 0)
 			return r;
 	}

@@ -68,34 +68,30 @@ static ssize_t data_tee(int from, uint32_t size, int to[2])
 	return n;
 }
 
-/* A read from a pipe stops behind a packet, so in packet mode every read is one. */
-static int data_take(struct capture *cap, enum image_kind kind, const struct fd_facts *facts,
-		     uint32_t pipe_id, uint32_t size, int from, size_t total, struct error *err)
+/*
+ * A read stops behind a packet, and nowhere else before all is taken: one entry for each read.
+ * (Only the writing end knows of packet mode, and it may be somebody else's.)
+ */
+static int data_take(struct capture *cap, enum image_kind kind, uint32_t pipe_id, uint32_t size,
+		     int from, size_t total, struct error *err)
 {
 	_cleanup_free_ char *bytes = malloc(total);
-	size_t done = 0, packet = 0;
+	size_t done = 0;
+	int r = 0;
 
 	if (!bytes)
 		return error_nomem(err);
-	while (done < total) {
-		ssize_t n = read(from, bytes + done, total - done);
-		int r;
+	while (r == 0 && done < total) {
+		ssize_t n = read(from, bytes, total - done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			break;
+		r = data_add(cap, kind, pipe_id, size, bytes, n, err);
 		done += n;
-		if (!(facts->flags & O_DIRECT))
-			continue;
-		r = data_add(cap, kind, pipe_id, size, bytes + packet, n, err);
-		if (r < 0)
-			return r;
-		packet = done;
 	}
-	if (packet)
-		return 0;
-	return data_add(cap, kind, pipe_id, size, bytes, done, err);
+	return r;
 }
 
 int pipe_data_capture(struct capture *cap, enum image_kind kind, const struct fd_facts *facts,
@@ -121,7 +117,7 @@ int pipe_data_capture(struct capture *cap, enum image_kind kind, const struct fd
 			      "what lies in it cannot be copied: %s", strerror(-n));
 	if (n == 0)
 		return data_add(cap, kind, pipe_id, size, NULL, 0, err);
-	r = data_take(cap, kind, facts, pipe_id, size, in, n, err);
+	r = data_take(cap, kind, pipe_id, size, in, n, err);
 	if (r < 0)
 		return r;
 	if (ioctl(facts->dup, FIONREAD, &unread) == 0 && unread > n)

@@ -144,6 +144,21 @@ int pipe_capture_finish(struct capture *cap, struct error *err)
 	return 0;
 }
 
+/* Does any writer write packets? Then what lies in the pipe is packets. */
+static bool pipe_has_packets(struct restore *rst, uint32_t pipe_id)
+{
+	size_t i;
+
+	for (i = 0; i < rst->n_files; i++) {
+		const Img__Pipe *pipe = rst->files[i].entry->pipe;
+
+		if (pipe && pipe->pipe_id == pipe_id && pipe->flags & O_DIRECT &&
+		    pipe_directions(pipe->flags) & 2)
+			return true;
+	}
+	return false;
+}
+
 /* An end of the same pipe that is open already, or -1. *ret_directions: all that the images have.
  */
 static int pipe_find_open(struct restore *rst, const Img__Pipe *pipe, unsigned *ret_directions)
@@ -226,8 +241,8 @@ static int pipe_make(struct restore *rst, const Img__Pipe *pipe, bool outside, s
 		return error_errno(err, errno, "cannot make a pipe");
 	in = pair[0];
 	out = pair[1];
-	r = pipe_data_restore(rst, IMAGE_PIPES_DATA, out, pipe->pipe_id, pipe->flags & O_DIRECT,
-			      err);
+	r = pipe_data_restore(rst, IMAGE_PIPES_DATA, out, pipe->pipe_id,
+			      pipe_has_packets(rst, pipe->pipe_id), err);
 	if (r < 0)
 		return r;
 	switch (pipe->flags & O_ACCMODE) {

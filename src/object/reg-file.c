@@ -182,16 +182,24 @@ static int reg_fill(struct capture *cap, const struct fd_facts *facts, Img__RegF
 		if (r < 0)
 			return r;
 	}
-	return device_note(cap, facts, err);
+	return 0;
 }
 
-static int reg_capture(struct capture *cap, const struct fd_facts *facts, Img__FileEntry *entry,
-		       struct error *err)
+static int reg_capture_name(struct capture *cap, const struct fd_facts *facts,
+			    Img__FileEntry *entry, struct error *err)
 {
 	entry->reg = img_new(cap->set, Img__RegFile, reg_file);
 	if (!entry->reg)
 		return error_nomem(err);
 	return reg_fill(cap, facts, entry->reg, err);
+}
+
+static int reg_capture(struct capture *cap, const struct fd_facts *facts, Img__FileEntry *entry,
+		       struct error *err)
+{
+	int r = reg_capture_name(cap, facts, entry, err);
+
+	return r ? r : device_note(cap, facts, err);
 }
 
 int reg_file_capture_facts(struct capture *cap, const struct fd_facts *facts, uint32_t *ret_id,
@@ -207,7 +215,7 @@ int reg_file_capture_facts(struct capture *cap, const struct fd_facts *facts, ui
 		return error_nomem(err);
 	entry->type = IMG__FD_TYPES__REG;
 	entry->id = own.id;
-	r = reg_capture(cap, &own, entry, err);
+	r = reg_capture_name(cap, &own, entry, err);
 	if (r)
 		return r;
 	*ret_id = own.id;
@@ -262,7 +270,7 @@ int reg_file_capture(struct capture *cap, struct task *task, int procfd, const c
 		r = memfd_capture(cap, &facts, entry, err);
 	} else {
 		entry->type = IMG__FD_TYPES__REG;
-		r = reg_capture(cap, &facts, entry, err);
+		r = reg_capture_name(cap, &facts, entry, err);
 	}
 	if (r)
 		return r;
@@ -434,10 +442,9 @@ static int reg_attach(struct restore *rst, struct restore_task *task, Img__FileE
 		r = reg_file_open(rst, reg, &real, err);
 		if (r)
 			return r;
-		flags = fcntl(fd, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0;
-		if (dup3(real, fd, flags) < 0)
-			return error_errno(err, errno, "cannot put %s at descriptor %d", reg->name,
-					   fd);
+		r = restore_file_replace(task, entry->id, real, err);
+		if (r < 0)
+			return error_while(err, r, "opening %s", reg->name);
 	}
 	return fown_attach(rst, task, reg->fown, fd, err);
 }

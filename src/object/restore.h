@@ -47,7 +47,7 @@ struct restore_file {
 	int fd; /* in every task, at or above rst->fd_base, until the task closes it; -1 = gap */
 };
 
-struct shmem_pool;
+struct pages_file;
 struct tty_pool;
 struct unix_pool;
 struct restore_shared; /* memory shared by the controller and all tasks: notes, first error, barriers */
@@ -66,7 +66,8 @@ struct restore {
 	uint32_t ns_mask; /* CLONE_NEW* flags of the namespaces that the images describe */
 	struct image *mountpoints; /* of the root's mount namespace, NULL = none in the images */
 	void *mounts; /* object/mount.h: restored mounts by image mnt_id */
-	struct shmem_pool *shmem; /* object/shmem.h: memory shared by tasks, filled once */
+	const struct pages_file *pages; /* memory/fill.h: contents of memory, open in all tasks */
+	size_t n_pages;
 	struct tty_pool *ttys;	  /* object/tty.c: terminals made so far */
 	struct unix_pool *unixes; /* object/sk-unix-restore.c: sockets that hang together */
 	int console_fd; /* takes what goes to a reader outside (stdout, stderr, terminals); -1: lost */

@@ -2,8 +2,8 @@
 /*
  * shmem: memory that several mappings or descriptors share: anonymous shared memory and memfds.
  *
- * Capture only collects it: memory/ dumps each object as pagemap-shmem-<shmid>. Restore makes each
- * object once, filled, before any task is born.
+ * Capture only collects it: checkpoint/ has each object dumped as pagemap-shmem-<shmid>. Anonymous
+ * memory is restored by restore/anon.h, memfds by object/memfd.h.
  */
 #pragma once
 
@@ -34,14 +34,9 @@ void shmem_list_deinit(struct shmem_list *list);
 int shmem_add(struct shmem_list *list, uint64_t shmid, uint64_t size, int fd,
 	      struct error *err) _must_check_;
 
-/* shmem_fill - write the content of pagemap-shmem-<shmid> into an object. Returns 0 or an error. */
+/*
+ * shmem_fill - give a fresh object its size and the content of pagemap-shmem-<shmid>.
+ * @fd: open for writing. Reads rst->pages. Returns 0 or an error.
+ */
 int shmem_fill(struct restore *rst, uint64_t shmid, uint64_t size, int fd,
 	       struct error *err) _must_check_;
-
-/*
- * shmem_restore - anonymous shared memory as a descriptor, made and filled on first use.
- * In the root task, before any other is born: the descriptor is inherited at the same number by all
- * and stays the pool's. Returns 0 or an error.
- */
-int shmem_restore(struct restore *rst, uint64_t shmid, uint64_t size, int *ret_fd,
-		  struct error *err) _must_check_;

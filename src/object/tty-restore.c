@@ -331,7 +331,6 @@ static int attach_ctty(struct restore *rst, struct restore_task *task, Img__File
 	_cleanup_close_ int real = -1;
 	char subject[32];
 	struct stat st;
-	int cloexec;
 
 	if (fstat(fd, &st) == 0 && st.st_rdev == makedev(TTY_MAJOR_AUX, 0))
 		return 0;
@@ -344,10 +343,7 @@ static int attach_ctty(struct restore *rst, struct restore_task *task, Img__File
 			    strerror(errno));
 		return RESTORE_GAP;
 	}
-	cloexec = fcntl(fd, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0;
-	if (dup3(real, fd, cloexec) < 0)
-		return error_errno(err, errno, "cannot put /dev/tty at descriptor %d", fd);
-	return 0;
+	return restore_file_replace(task, entry->id, real, err);
 }
 
 int tty_attach(struct restore *rst, struct restore_task *task, Img__FileEntry *entry, int fd,
