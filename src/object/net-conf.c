@@ -130,7 +130,7 @@ static int line_read(struct buf *out, const char *family, const char *device, co
 {
 	char value[VALUE_MAX];
 
-	if (!value_read(path, value, sizeof(value)))
+	if (!value_read(path, value, sizeof(value)) || !value[0])
 		return 0;
 	return buf_printf(out, err, "%s %s %s %s\n", family, device, key, value);
 }

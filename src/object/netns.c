@@ -172,8 +172,9 @@ static int streams_capture(struct capture *cap, const struct capture_ns *ns, int
 	return r;
 }
 
-/* Does the namespace have nftables? (The iptables of today are nftables too.) */
-static bool has_nftables(const struct capture_ns *ns)
+/* Does the namespace of the calling task have nftables? (The iptables of today are nftables too.)
+ */
+static bool has_nftables(void)
 {
 	struct {
 		struct nlmsghdr header;
@@ -184,24 +185,24 @@ static bool has_nftables(const struct capture_ns *ns)
 	_cleanup_close_ int fd = -1;
 	struct error ignored = ERROR_INIT;
 
-	if (ns_socket(ns->fd, AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER, &fd, &ignored) < 0)
+	if (netlink_open(NETLINK_NETFILTER, &fd, &ignored) < 0)
 		return false;
 	return netlink_dump(fd, &request.header, sizeof(request), &answer, &ignored) == 0 &&
 	       answer.len > 0;
 }
 
-static int filters_note(struct capture *cap, const struct capture_ns *ns, struct bytes conf,
-			struct error *err)
+static int filters_note(struct capture *cap, struct bytes conf, struct error *err)
 {
-	static const char xtables4[] = "netfilter - ip_tables ";
-	static const char xtables6[] = "netfilter - ip6_tables ";
-	bool legacy = memmem(conf.data, conf.len, xtables4, sizeof(xtables4) - 1) ||
-		      memmem(conf.data, conf.len, xtables6, sizeof(xtables6) - 1);
+	static const char *const marks[] = { "netfilter - ip_tables ", "netfilter - ip6_tables ",
+					     "netfilter - nf_tables " };
+	bool filters = false;
+	size_t i;
 	int32_t tracked = net_conf_number(conf, "netfilter", "-", "nf_conntrack_count", 0);
 
-	if ((legacy || has_nftables(ns)) &&
-	    gap_add(cap->gaps, GAP_DEGRADED, "netns", 0, "packet filter",
-		    "rules of the namespace are not captured") < 0)
+	for (i = 0; i < ARRAY_SIZE(marks); i++)
+		filters |= memmem(conf.data, conf.len, marks[i], strlen(marks[i])) != NULL;
+	if (filters && gap_add(cap->gaps, GAP_DEGRADED, "netns", 0, "packet filter",
+			       "rules of the namespace are not captured") < 0)
 		return error_nomem(err);
 	if (tracked > 0 && gap_add(cap->gaps, GAP_COSMETIC, "netns", 0, "connection tracking",
 				   "%d entries are not captured", tracked) < 0)
@@ -214,7 +215,11 @@ static int look_inside(void *arg, struct buf *out, int *fd, struct error *err)
 {
 	int r = netlink_open(NETLINK_ROUTE, fd, err);
 
-	return r < 0 ? r : net_conf_read(out, err);
+	if (r == 0)
+		r = net_conf_read(out, err);
+	if (r == 0 && has_nftables())
+		r = buf_printf(out, err, "netfilter - nf_tables 1\n");
+	return r;
 }
 
 static int netns_capture(struct capture *cap, const struct capture_ns *ns, struct error *err)
@@ -244,7 +249,7 @@ static int netns_capture(struct capture *cap, const struct capture_ns *ns, struc
 	if (r == 0)
 		r = streams_capture(cap, ns, fd, err);
 	if (r == 0)
-		r = filters_note(cap, ns, conf, err);
+		r = filters_note(cap, conf, err);
 	return r;
 }
 
