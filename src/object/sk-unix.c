@@ -212,14 +212,29 @@ static int unix_capture(struct capture *cap, const struct fd_facts *facts, Img__
 
 /* --- the end of a capture */
 
-static Img__UnixSk *entry_of(const struct sock_index *index, uint32_t ino)
+static int entry_compare(const void *a, const void *b)
 {
-	size_t i;
+	uint32_t x = (*(Img__UnixSk *const *)a)->ino, y = (*(Img__UnixSk *const *)b)->ino;
 
-	for (i = 0; i < index->n_unix_entries; i++)
-		if (index->unix_entries[i]->ino == ino)
-			return index->unix_entries[i];
-	return NULL;
+	return x < y ? -1 : x > y;
+}
+
+/* The captured entry of an inode number; n of them are there, sorted. */
+static Img__UnixSk *entry_of(const struct sock_index *index, size_t n, uint32_t ino)
+{
+	Img__UnixSk key = { .ino = ino }, *at = &key, **found;
+
+	found = n ? bsearch(&at, index->unix_entries, n, sizeof(at), entry_compare) : NULL;
+	return found ? *found : NULL;
+}
+
+/* Is there an entry for an end outside already? They stand behind the captured ones. */
+static bool extern_known(const struct sock_index *index, size_t n, uint32_t ino)
+{
+	for (; n < index->n_unix_entries; n++)
+		if (index->unix_entries[n]->ino == ino)
+			return true;
+	return false;
 }
 
 static const char *name_text(const struct sock_unix *diag, char *buf, size_t size)
@@ -271,21 +286,19 @@ static int extern_add(struct capture *cap, uint32_t ino, const struct sock_unix 
 	return remember(cap->sockets, sk, err);
 }
 
-static int peer_check(struct capture *cap, const Img__UnixSk *sk, struct error *err)
+static int peer_check(struct capture *cap, size_t n, const Img__UnixSk *sk, struct error *err)
 {
 	const struct sock_unix *diag;
 	char subject[64], name[128];
+	int r;
 
-	if (sk->peer == 0 || (sk->uflags & UNIX_UFLAG_EXTERN))
+	if (sk->peer == 0 || entry_of(cap->sockets, n, sk->peer))
 		return 0;
 	diag = sock_index_unix(cap, sk->peer);
-	if (!entry_of(cap->sockets, sk->peer)) {
-		int r = extern_add(cap, sk->peer, diag, err);
-
+	if (!extern_known(cap->sockets, n, sk->peer)) {
+		r = extern_add(cap, sk->peer, diag, err);
 		if (r < 0)
 			return r;
-	} else if (!(entry_of(cap->sockets, sk->peer)->uflags & UNIX_UFLAG_EXTERN)) {
-		return 0;
 	}
 	(void)snprintf(subject, sizeof(subject), "unix socket %u (file %u)", sk->ino, sk->id);
 	if (gap_add(cap->gaps, GAP_DEGRADED, "socket", 0, subject,
@@ -296,17 +309,17 @@ static int peer_check(struct capture *cap, const Img__UnixSk *sk, struct error *
 }
 
 /* Connections that wait at a listener and come from outside, or whose client has gone. */
-static int icons_check(struct capture *cap, const Img__UnixSk *sk, struct error *err)
+static int icons_check(struct capture *cap, size_t n, const Img__UnixSk *sk, struct error *err)
 {
 	const struct sock_unix *diag;
 	char subject[64];
 	size_t i, lost = 0;
 
-	if (sk->state != TCP_LISTEN || (sk->uflags & UNIX_UFLAG_EXTERN))
+	if (sk->state != TCP_LISTEN)
 		return 0;
 	diag = sock_index_unix(cap, sk->ino);
 	for (i = 0; diag && i < diag->n_icons; i++)
-		if (diag->icons[i] == 0 || !entry_of(cap->sockets, diag->icons[i]))
+		if (diag->icons[i] == 0 || !entry_of(cap->sockets, n, diag->icons[i]))
 			lost++;
 	if (!lost)
 		return 0;
@@ -317,18 +330,20 @@ static int icons_check(struct capture *cap, const Img__UnixSk *sk, struct error 
 	return 0;
 }
 
-int sk_unix_finish(struct capture *cap, struct error *err)
+int sock_index_finish(struct capture *cap, struct error *err)
 {
 	struct sock_index *index = cap->sockets;
-	size_t i, n = index->n_unix_entries;
+	size_t i, n = index ? index->n_unix_entries : 0;
 	int r = 0;
 
+	if (n)
+		qsort(index->unix_entries, n, sizeof(*index->unix_entries), entry_compare);
 	for (i = 0; i < n && r == 0; i++) {
 		const Img__UnixSk *sk = index->unix_entries[i];
 
-		r = peer_check(cap, sk, err);
+		r = peer_check(cap, n, sk, err);
 		if (r == 0)
-			r = icons_check(cap, sk, err);
+			r = icons_check(cap, n, sk, err);
 	}
 	return r;
 }

@@ -10,9 +10,6 @@
 
 #define UNIX_UFLAG_EXTERN 1 /* an entry that stands for a socket outside of the container */
 
-/* sk_unix_finish - the unix half of sock_index_finish(). */
-int sk_unix_finish(struct capture *cap, struct error *err) _must_check_;
-
 /* The restoring half, as struct fd_kind describes it. */
 int sk_unix_open(struct restore *rst, Img__FileEntry *entry, int *ret_fd, struct error *err);
 int sk_unix_connect(struct restore *rst, Img__FileEntry *entry, int fd, struct error *err);

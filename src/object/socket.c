@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "object/sk-unix.h"
 #include "object/tcp-guard.h"
 
 int sock_int(int fd, int level, int name, int def)
@@ -147,20 +146,41 @@ static void index_note(struct capture *cap, const char *what, int r, const struc
 		op_debug(cap->op, "out of memory while noting a gap");
 }
 
+/* Lists may be long and every socket is looked up: they are kept sorted by inode number. */
+static int unix_compare(const void *a, const void *b)
+{
+	uint32_t x = ((const struct sock_unix *)a)->ino, y = ((const struct sock_unix *)b)->ino;
+
+	return x < y ? -1 : x > y;
+}
+
+static int inet_compare(const void *a, const void *b)
+{
+	uint32_t x = ((const struct sock_inet *)a)->ino, y = ((const struct sock_inet *)b)->ino;
+
+	return x < y ? -1 : x > y;
+}
+
 const struct sock_unix *sock_index_unix(struct capture *cap, uint32_t ino)
 {
 	struct sock_index *index = cap->sockets;
+	struct sock_unix key = { .ino = ino };
 	struct error reason = ERROR_INIT;
 
-	if (!index || index->diag < 0)
+	if (!index || index->diag < 0 || ino == 0)
 		return NULL;
 	if (!index->has_unixes) {
 		index->has_unixes = true;
 		index_note(cap, "unix sockets",
 			   sock_diag_unix(index->diag, &index->arena, &index->unixes, &reason),
 			   &reason);
+		if (index->unixes.n_socks)
+			qsort(index->unixes.socks, index->unixes.n_socks, sizeof(key),
+			      unix_compare);
 	}
-	return sock_unix_find(&index->unixes, ino);
+	if (index->unixes.n_socks == 0)
+		return NULL;
+	return bsearch(&key, index->unixes.socks, index->unixes.n_socks, sizeof(key), unix_compare);
 }
 
 const struct sock_inet *sock_index_datagram(struct capture *cap, uint32_t ino)
@@ -175,11 +195,12 @@ const struct sock_inet *sock_index_datagram(struct capture *cap, uint32_t ino)
 		{ AF_INET6, IPPROTO_UDPLITE, NULL },
 	};
 	struct sock_index *index = cap->sockets;
+	struct sock_inet key = { .ino = ino };
 	struct error reason = ERROR_INIT;
 	size_t i;
 	int r;
 
-	if (!index || index->diag < 0)
+	if (!index || index->diag < 0 || ino == 0)
 		return NULL;
 	for (i = 0; i < ARRAY_SIZE(lists) && !index->has_datagrams; i++) {
 		r = sock_diag_inet(index->diag, lists[i].family, lists[i].protocol, &index->arena,
@@ -188,8 +209,15 @@ const struct sock_inet *sock_index_datagram(struct capture *cap, uint32_t ino)
 			index_note(cap, lists[i].what, r, &reason);
 		error_clear(&reason);
 	}
+	if (index->datagrams.n_socks == 0) {
+		index->has_datagrams = true;
+		return NULL;
+	}
+	if (!index->has_datagrams)
+		qsort(index->datagrams.socks, index->datagrams.n_socks, sizeof(key), inet_compare);
 	index->has_datagrams = true;
-	return sock_inet_find(&index->datagrams, ino);
+	return bsearch(&key, index->datagrams.socks, index->datagrams.n_socks, sizeof(key),
+		       inet_compare);
 }
 
 const struct sock_netlink *sock_index_netlink(struct capture *cap, uint32_t ino)
@@ -222,11 +250,4 @@ const struct sock_packet *sock_index_packet(struct capture *cap, uint32_t ino)
 			   &reason);
 	}
 	return sock_packet_find(&index->packets, ino);
-}
-
-int sock_index_finish(struct capture *cap, struct error *err)
-{
-	if (!cap->sockets)
-		return 0;
-	return sk_unix_finish(cap, err);
 }

@@ -20,7 +20,8 @@ struct sock_index {
 	int diag; /* NETLINK_SOCK_DIAG in the container's network namespace, -1 = could not be had
 		   */
 	struct tcp_guard *guard; /* object/tcp-guard.h; NULL = none */
-	unsigned char *scratch;	 /* queues of a connection on their way; its pages are there already */
+	unsigned char
+		*scratch; /* queues of a connection on their way; its pages are there already */
 	size_t scratch_size;
 	struct sock_unixes unixes;
 	struct sock_inets datagrams; /* UDP and UDP-Lite: for their shutdown state only */
