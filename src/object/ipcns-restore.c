@@ -15,6 +15,8 @@
 #include <sys/shm.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
+#include "memory/fill.h"
 #include "object/ipc-var.h"
 #include "object/namespace-kinds.h"
 
@@ -43,6 +45,36 @@ static void set_perm(struct ipc_perm *perm, const Img__IpcDesc *desc)
 	perm->mode = desc->mode & 0777;
 }
 
+/* Images of stock CRIU keep the content in a pagemap of the segment's own, where we may find none.
+ */
+static void shm_fill(struct restore *rst, const Img__IpcShm *e, struct bytes content,
+		     unsigned char *data)
+{
+	const struct image *pagemap = image_find(rst->set, IMAGE_PAGEMAP_SHMEM, e->desc->id);
+	struct error err = ERROR_INIT;
+	struct fill_plan plan;
+	struct fill_run run;
+	size_t from = 0;
+	uint64_t at = 0;
+	int r;
+
+	if (!e->has_in_pagemaps || !e->in_pagemaps) {
+		memcpy(data, content.data, MIN(content.len, e->size));
+		return;
+	}
+	if (!pagemap) {
+		lost(rst, "System V memory", e->desc,
+		     "its content is not in the images: it is zeros", 0);
+		return;
+	}
+	r = fill_plan_make(pagemap, rst->pages, rst->n_pages, "System V memory", &rst->set->arena,
+			   &plan, &err);
+	while (r >= 0 && fill_plan_clip(&plan, 0, PAGE_ALIGN_UP(e->size), &from, &at, &run))
+		r = fd_pread_all(plan.file->fd, data + run.vaddr, run.len, (off_t)run.offset, &err);
+	if (r < 0)
+		lost(rst, "System V memory", e->desc, err.text, 0);
+}
+
 static void shm_restore(struct restore *rst, const Img__IpcShm *e, struct bytes content)
 {
 	struct shmid_ds ds;
@@ -65,17 +97,12 @@ static void shm_restore(struct restore *rst, const Img__IpcShm *e, struct bytes 
 			(void)shmctl(id, IPC_RMID, NULL);
 		return;
 	}
-	if (content.len) {
-		data = shmat(id, NULL, 0);
-		if (data == (void *)-1) {
-			lost(rst, "System V memory", e->desc, "its content is lost", errno);
-		} else {
-			memcpy(data, content.data, MIN(content.len, e->size));
-			(void)shmdt(data);
-		}
-	} else if (e->size) {
-		lost(rst, "System V memory", e->desc,
-		     "its content is not in this image: it is zeros", 0);
+	data = e->size ? shmat(id, NULL, 0) : NULL;
+	if (data == (void *)-1) {
+		lost(rst, "System V memory", e->desc, "its content is lost", errno);
+	} else if (data) {
+		shm_fill(rst, e, content, data);
+		(void)shmdt(data);
 	}
 	if (shmctl(id, IPC_STAT, &ds) == 0) {
 		set_perm(&ds.shm_perm, e->desc);
