@@ -300,10 +300,12 @@ _Noreturn void monitor_run(struct run *run, int ready)
 	watched_signals(&set);
 	(void)sigprocmask(SIG_BLOCK, &set, &old);
 	run->board->up = 1;
+	/* Before the parent is told: it may be gone the moment after. */
+	if (run->req->detach)
+		(void)prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
 	(void)!write(ready, "", 1);
 	(void)close(ready);
 	if (run->req->detach) {
-		(void)prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
 		run->rst.op->log_fd = -1;
 		leave_terminal();
 	}
