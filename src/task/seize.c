@@ -23,13 +23,14 @@
 
 #define TIMEOUT_MS_DEFAULT  5000
 #define LET_GO_NS	    (20 * 1000000ULL)
+#define LET_DIE_NS	    (500 * 1000000ULL)
 #define LET_GO_LAST_NS	    (2 * 1000000000ULL)
 #define KILL_TIMEOUT_NS	    (2 * 1000000000ULL)
 #define ATTACH_ROUNDS	    64 /* a fork bomb need not converge before the interrupt */
 #define LOOKS_WITHOUT_SLEEP 100
 #define LOOK_SLEEP_NS	    50000
 #define VFORK_PATIENCE_NS   3000000
-#define VFORK_SLICE_NS	    1000000
+#define VFORK_SLICE_NS	    50000000
 
 static void pause_ns(long ns)
 {
@@ -105,42 +106,84 @@ static int advance_all(struct census *c, bool *moved, size_t *ret_waiting, struc
 	return 0;
 }
 
-/*
- * A parent in vfork() stands in the kernel, deaf to ptrace, until its child has called exec or
- * exit: let the children of such a parent run a little, and interrupt them again.
+/* Stopped threads that were killed meanwhile: until we have looked, their leader cannot end either.
  */
-static void help_vfork(struct census *c)
+static bool notice_deaths(struct census *c)
 {
-	struct proc_stat stat;
-	struct task *parent, *child;
+	struct trace_event event;
 	struct thread *thread;
+	bool any = false;
 
-	foreach_task (parent, c->tree) {
-		bool deaf = false;
-
-		foreach_thread (thread, parent)
-			deaf |= thread->seized && !thread->stopped;
-		if (!deaf)
-			continue;
-		for (size_t i = 0; i < c->tree->n_tasks; i++) {
-			child = c->tree->tasks[i];
-			if (child == parent || proc_stat_read(child->proc_fd, &stat, NULL) < 0 ||
-			    stat.ppid != parent->pid)
+	for (size_t i = 0; i < c->tree->n_tasks; i++) {
+		foreach_thread (thread, c->tree->tasks[i]) {
+			if (!thread->seized || !thread->stopped)
 				continue;
-			foreach_thread (thread, child) {
-				if (!thread->seized || !thread->stopped || thread->stop_signal)
-					continue;
-				if (trace_run(thread->tid, PTRACE_CONT, 0) < 0)
-					continue;
-				thread->stopped = thread->woken = false;
-			}
+			trace_wait(thread->tid, 0, &event);
+			if (event.kind != TRACE_ENDED)
+				continue;
+			thread->seized = thread->stopped = false;
+			any = true;
 		}
 	}
-	pause_ns(VFORK_SLICE_NS);
+	return any;
+}
+
+static bool runs(const struct task *task)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < task->n_threads; i++)
+		any |= task->threads[i].seized && !task->threads[i].stopped;
+	return any;
+}
+
+/* Let the stopped children of a task run on. */
+static void run_children(struct census *c, const struct task *parent)
+{
+	struct proc_stat stat;
+	struct thread *thread;
+
+	for (size_t i = 0; i < c->tree->n_tasks; i++) {
+		struct task *child = c->tree->tasks[i];
+
+		if (child == parent || proc_stat_read(child->proc_fd, &stat, NULL) < 0 ||
+		    stat.ppid != parent->pid)
+			continue;
+		foreach_thread (thread, child)
+			if (thread->seized && thread->stopped && !thread->stop_signal &&
+			    trace_run(thread->tid, PTRACE_CONT, 0) == 0)
+				thread->stopped = thread->woken = false;
+	}
+}
+
+/*
+ * A parent in vfork() stands in the kernel, deaf to ptrace, until its child has called exec or
+ * exit: let the children of such a parent run until it hears, and interrupt them again.
+ */
+static int help_vfork(struct census *c, struct error *err)
+{
+	uint64_t end = clock_ns() + VFORK_SLICE_NS;
+	struct task *deaf = NULL;
+	struct thread *thread;
+	size_t waiting;
+	bool moved;
+	int r = 0;
+
+	for (size_t i = 0; i < c->tree->n_tasks && !deaf; i++)
+		if (runs(c->tree->tasks[i]))
+			deaf = c->tree->tasks[i];
+	if (!deaf)
+		return 0;
+	run_children(c, deaf);
+	while (r == 0 && runs(deaf) && clock_ns() < end) {
+		pause_ns(LOOK_SLEEP_NS);
+		r = advance_all(c, &moved, &waiting, err);
+	}
 	for (size_t i = 0; i < c->tree->n_tasks; i++)
 		foreach_thread (thread, c->tree->tasks[i])
 			if (thread->seized && !thread->stopped)
 				(void)trace_interrupt(thread->tid);
+	return r;
 }
 
 static int say_who_is_deaf(struct census *c, struct error *err)
@@ -198,7 +241,9 @@ static int wait_for_all(struct census *c, struct error *err)
 			continue;
 		}
 		if (clock_ns() - quiet_since > VFORK_PATIENCE_NS) {
-			help_vfork(c);
+			r = notice_deaths(c) ? 0 : help_vfork(c, err);
+			if (r < 0)
+				return r;
 			continue;
 		}
 		if (looks++ < LOOKS_WITHOUT_SLEEP)
@@ -340,7 +385,10 @@ static int let_go(struct thread *thread, uint64_t patience_ns, struct error *err
 	}
 	if (event.kind != TRACE_ENDED) {
 		r = thread->stopped ? settle_release(thread, err) : 0;
-		(void)trace_detach(thread->tid, event.kind == TRACE_SIGNAL ? event.signal : 0);
+		/* One that has been killed is to be waited for, or it would keep its process a
+		 * zombie. */
+		if (trace_detach(thread->tid, event.kind == TRACE_SIGNAL ? event.signal : 0) < 0)
+			trace_wait(thread->tid, clock_ns() + LET_DIE_NS, &event);
 	}
 	thread->seized = thread->stopped = false;
 	if (r == -ENOENT || r == -ESRCH) {
