@@ -166,6 +166,8 @@ def main():
     parser.add_argument("subject", nargs="*", help=" ".join(subjects()))
     args = parser.parse_args()
     host.exit_on_sigterm()
+    if not amber.BINARY.exists():
+        sys.exit(f"run: {amber.BINARY} is not built; run make first")
     folder = args.keep or host.WORK / host.unique()
     folder.mkdir(parents=True, exist_ok=True)
     bad = 0
