@@ -11,13 +11,29 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "cli/quote.h"
 #include "image/gap.h"
 
 void cli_print_json(json_object *object)
 {
-	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
-							    JSON_C_TO_STRING_NOSLASHESCAPE));
+	const char *text = json_object_to_json_string_ext(
+		object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
+	_cleanup_buf_ struct buf quoted = BUF_INIT;
+
+	puts(quote_json(&quoted, text, NULL) == 0 && quoted.data ? (char *)quoted.data : text);
 	json_object_put(object);
+}
+
+void cli_print_error(const struct error *err)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	/* Errors name files and processes, which can be called anything. */
+	if (quote_append(&text, err->text, NULL) == 0 && text.data)
+		fprintf(stderr, "amber: %s\n", (char *)text.data);
+	text.len = 0;
+	if (err->hint[0] && quote_append(&text, err->hint, NULL) == 0)
+		fprintf(stderr, "amber: %s\n", (char *)text.data);
 }
 
 json_object *cli_gaps_json(const struct gap_list *gaps)

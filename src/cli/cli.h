@@ -38,6 +38,9 @@ extern const struct cli_command *const cli_commands[];
 /* cli_print_json - the object, indented, with a newline; the object is consumed. */
 void cli_print_json(json_object *object);
 
+/* cli_print_error - text and hint to standard error, quoted. */
+void cli_print_error(const struct error *err);
+
 /* cli_gap_json - gaps as in amber.json. */
 struct gap_list;
 json_object *cli_gaps_json(const struct gap_list *gaps);

@@ -10,7 +10,8 @@
 #include "cli/cli.h"
 
 const struct cli_command *const cli_commands[] = {
-	&checkpoint_command, &restore_command, &verify_command, &help_command, NULL,
+	&checkpoint_command, &restore_command, &show_command, &inspect_command,
+	&verify_command,     &check_command,   &help_command, NULL,
 };
 
 static volatile sig_atomic_t cancelled; /* the one thing a signal handler can reach */
@@ -47,9 +48,7 @@ static void print_error(const struct cli *cli, const struct error *err)
 {
 	json_object *outer, *inner;
 
-	fprintf(stderr, "amber: %s\n", err->text);
-	if (err->hint[0])
-		fprintf(stderr, "amber: %s\n", err->hint);
+	cli_print_error(err);
 	if (!cli->json)
 		return;
 	outer = json_object_new_object();
