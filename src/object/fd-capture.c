@@ -158,7 +158,7 @@ struct fd_walk {
 	struct arena arena; /* of the whole walk */
 	struct file_slot *slots;
 	size_t n_slots;
-	size_t *later; /* slots whose kind looks at the others: epoll */
+	size_t *later; /* slots whose kind looks at the others */
 	size_t n_later;
 };
 
@@ -191,7 +191,13 @@ static bool walk_has(const struct fd_walk *walk, uint32_t id)
 	return false;
 }
 
-/* First look: whose it is. New descriptions are captured at once, except those that watch others.
+/* Kinds that look at other descriptors: epoll at what it watches, a timer at who watches it. */
+static bool walk_waits(Img__FdTypes type)
+{
+	return type == IMG__FD_TYPES__EVENTPOLL || type == IMG__FD_TYPES__TIMERFD;
+}
+
+/* First look: whose it is. New descriptions are captured at once, except those that wait.
  */
 static int walk_one(struct fd_walk *walk, int fd, struct error *err)
 {
@@ -219,7 +225,7 @@ static int walk_one(struct fd_walk *walk, int fd, struct error *err)
 				    .flags = facts.flags,
 				    .id = facts.id,
 				    .type = kind ? kind->type : IMG__FD_TYPES__UND };
-	if (r == 0 && slot->type == IMG__FD_TYPES__EVENTPOLL) {
+	if (r == 0 && walk_waits(slot->type)) {
 		walk->later[walk->n_later++] = slot - walk->slots;
 		return 0;
 	}
@@ -286,9 +292,12 @@ static int walk_all(struct fd_walk *walk, uint32_t files_id, struct error *err)
 			return error_while(err, r, "capturing descriptor %d", fds.values[i]);
 	}
 	file_index_set_slots(walk->cap->files, walk->slots, walk->n_slots);
-	for (i = 0; i < walk->n_later; i++) {
-		const struct file_slot *slot = &walk->slots[walk->later[i]];
+	for (i = 0; i < 2 * walk->n_later; i++) {
+		const struct file_slot *slot = &walk->slots[walk->later[i % walk->n_later]];
 
+		/* First all that watch, then what may be watched. */
+		if ((slot->type == IMG__FD_TYPES__EVENTPOLL) != (i < walk->n_later))
+			continue;
 		r = walk_later(walk, slot, err);
 		if (r < 0)
 			return error_while(err, r, "capturing descriptor %d", slot->fd);
