@@ -23,7 +23,6 @@
 
 #define TIMEOUT_MS_DEFAULT  5000
 #define LET_GO_NS	    (20 * 1000000ULL)
-#define LET_DIE_NS	    (500 * 1000000ULL)
 #define LET_GO_LAST_NS	    (2 * 1000000000ULL)
 #define KILL_TIMEOUT_NS	    (2 * 1000000000ULL)
 #define ATTACH_ROUNDS	    64 /* a fork bomb need not converge before the interrupt */
@@ -385,10 +384,11 @@ static int let_go(struct thread *thread, uint64_t patience_ns, struct error *err
 	}
 	if (event.kind != TRACE_ENDED) {
 		r = thread->stopped ? settle_release(thread, err) : 0;
-		/* One that has been killed is to be waited for, or it would keep its process a
-		 * zombie. */
+		/* A killed one must be waited for, or its process stays a zombie: leaders last. */
 		if (trace_detach(thread->tid, event.kind == TRACE_SIGNAL ? event.signal : 0) < 0)
-			trace_wait(thread->tid, clock_ns() + LET_DIE_NS, &event);
+			trace_wait(thread->tid, clock_ns() + patience_ns / 10, &event);
+		if (event.kind == TRACE_NONE)
+			return -EAGAIN;
 	}
 	thread->seized = thread->stopped = false;
 	if (r == -ENOENT || r == -ESRCH) {
