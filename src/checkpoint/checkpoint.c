@@ -176,6 +176,7 @@ static const struct checkpoint_step {
 	{ "preparing the archive", step_archive, undo_archive },
 	{ "looking at the container", step_look, undo_look },
 	{ "finding the root file system", step_rootfs, undo_rootfs },
+	{ "capturing the network", checkpoint_capture_namespaces_early, NULL },
 	{ "stopping the container", step_stop, undo_stop },
 	{ "looking at its root task", step_root, NULL },
 	{ "noting standard streams", checkpoint_note_stdio, NULL },

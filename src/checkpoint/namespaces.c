@@ -129,7 +129,7 @@ int checkpoint_inventory(struct checkpoint *c, struct error *err)
 	return image_add(&c->set, IMAGE_INVENTORY, 0, &inv->base, (struct bytes){ 0 }, err);
 }
 
-int checkpoint_capture_namespaces(struct checkpoint *c, struct error *err)
+static int capture_namespaces(struct checkpoint *c, bool early, struct error *err)
 {
 	const struct namespace_kind *kind;
 	const struct capture_ns *ns;
@@ -138,11 +138,21 @@ int checkpoint_capture_namespaces(struct checkpoint *c, struct error *err)
 
 	for (i = 0; (kind = namespace_kinds[i]); i++) {
 		ns = &c->cap.ns[kind->kind];
-		if (ns->own || !kind->capture)
+		if (ns->own || !kind->capture || kind->early != early)
 			continue;
 		r = kind->capture(&c->cap, ns, err);
 		if (r < 0)
 			return error_while(err, r, "capturing the %s namespace", kind->name);
 	}
 	return 0;
+}
+
+int checkpoint_capture_namespaces_early(struct checkpoint *c, struct error *err)
+{
+	return capture_namespaces(c, true, err);
+}
+
+int checkpoint_capture_namespaces(struct checkpoint *c, struct error *err)
+{
+	return capture_namespaces(c, false, err);
 }

@@ -25,6 +25,9 @@ struct namespace_kind {
 	const char *name; /* as in /proc/<pid>/ns/ */
 	enum ns_kind kind;
 	int clone_flag;
+	/* Capture runs before the stop, not in it: what it reads does not follow what tasks do from
+	 * one moment to the next. */
+	bool early;
 	/* Contents of cap->ns[kind], into the set. Not called for the host's own namespaces. */
 	int (*capture)(struct capture *cap, const struct capture_ns *ns, struct error *err);
 	/* In the sandbox's root task, table order: user, uts, ipc, net, mnt, cgroup... id is the image's

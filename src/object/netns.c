@@ -257,6 +257,7 @@ const struct namespace_kind netns_kind = {
 	.name = "net",
 	.kind = NS_NET,
 	.clone_flag = CLONE_NEWNET,
+	.early = true,
 	.capture = netns_capture,
 	.restore = netns_restore,
 };
