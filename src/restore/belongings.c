@@ -143,14 +143,29 @@ out:
 	return r;
 }
 
-int belongings_take(struct run *run, struct restore_task *task, struct error *err)
+/* A table that is shared is put in order by the eldest; meanwhile nobody else may open anything. */
+static int own_descriptors(struct run *run, const struct plan_node *node, struct error *err)
 {
+	uint32_t *done = &run->board->slots[node->task->index].fds_done;
+	int r = 0;
+
+	if (node->share_files)
+		board_flag_wait(&run->board->slots[node->mother->task->index].fds_done);
+	else
+		r = take_descriptors(run, node->task, err);
+	if (r >= 0)
+		board_flag_raise(done);
+	if (r >= 0 && !node->share_files)
+		r = attach_descriptors(run, node->task, err);
+	return r;
+}
+
+int belongings_take(struct run *run, const struct plan_node *node, struct error *err)
+{
+	struct restore_task *task = node->task;
 	int r;
 
-	r = take_descriptors(run, task, err);
-	if (r < 0)
-		return r;
-	r = attach_descriptors(run, task, err);
+	r = own_descriptors(run, node, err);
 	if (r < 0)
 		return r;
 	r = revive_kinds(run, task, err);

@@ -24,9 +24,10 @@ _Noreturn void birth_fail(struct run *run, const struct error *err)
 }
 
 /* fork() with a pid of our choice. Returns as fork() does. */
-static pid_t fork_as(pid_t pid)
+static pid_t fork_as(pid_t pid, uint64_t flags)
 {
 	struct clone_args args = {
+		.flags = flags,
 		.exit_signal = SIGCHLD,
 		.set_tid = (uintptr_t)&pid,
 		.set_tid_size = 1,
@@ -50,7 +51,8 @@ static void births(struct run *run, const struct plan_node *node, bool early)
 	for (child = node->first; child; child = child->next) {
 		if (child->early != early)
 			continue;
-		pid = fork_as(child->pid);
+		pid = fork_as(child->pid, (child->share_files ? CLONE_FILES : 0) |
+						  (child->share_fs ? CLONE_FS : 0));
 		if (pid == 0)
 			birth_live(run, child);
 		if (pid < 0) {
@@ -75,7 +77,7 @@ static void stage(struct run *run, enum stage stage, size_t task)
 static pid_t group_revive(struct run *run, pid_t pgid)
 {
 	struct error err = ERROR_INIT;
-	pid_t pid = fork_as(pgid);
+	pid_t pid = fork_as(pgid, 0);
 
 	if (pid == 0) {
 		for (;;)
@@ -140,7 +142,7 @@ static _Noreturn void task_live(struct run *run, const struct plan_node *node)
 		die_as(node->task);
 	stage(run, STAGE_BURIED, index);
 
-	if (belongings_take(run, node->task, &err) < 0) {
+	if (belongings_take(run, node, &err) < 0) {
 		(void)error_while(&err, 0, "restoring task %d", node->pid);
 		birth_fail(run, &err);
 	}

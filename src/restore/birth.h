@@ -21,7 +21,7 @@ _Noreturn void birth_live(struct run *run, const struct plan_node *node);
 
 /* belongings_take - in a task: descriptors at their numbers, what the kinds of task have to say in
  * plain C, and room for scripts. */
-int belongings_take(struct run *run, struct restore_task *task, struct error *err) _must_check_;
+int belongings_take(struct run *run, const struct plan_node *node, struct error *err) _must_check_;
 
 /* init_live - amber's own init: reaps until the root task ends, then ends like it. */
 _Noreturn void init_live(struct run *run);

@@ -173,8 +173,7 @@ static int step_stages(struct run *run, struct error *err)
 
 static int step_record(struct run *run, struct error *err)
 {
-	return sandbox_record(&run->sandbox, run->top, run->board->root, getpid(),
-			      run->req->archive, err);
+	return sandbox_record(&run->sandbox, run->top, run->board->root, run->req->archive, err);
 }
 
 static const struct step {

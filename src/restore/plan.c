@@ -191,6 +191,46 @@ static void plan_groups(struct plan *plan)
 	}
 }
 
+static void share_gap(struct plan *plan, const struct plan_node *node, const char *what)
+{
+	restore_gap(plan->rst, GAP_DEGRADED, "sharing", node->pid, what,
+		    "was shared with a task that is not its parent; it becomes a copy");
+}
+
+/* What two processes share must be shared from birth on. */
+static void plan_sharing(struct plan *plan)
+{
+	struct restore *rst = plan->rst;
+	size_t i, j;
+
+	for (i = 0; i < rst->n_tasks; i++) {
+		struct plan_node *node = &plan->nodes[i];
+		const struct plan_node *mother = node->mother;
+		const Img__TaskKobjIds *ids = node->task->ids, *other;
+		bool files = false, fs = false, vm = false;
+
+		if (!ids)
+			continue;
+		if (mother && mother->kind == PLAN_TASK && mother->task->ids) {
+			node->share_files = mother->task->ids->files_id == ids->files_id;
+			node->share_fs = mother->task->ids->fs_id == ids->fs_id;
+		}
+		for (j = 0; j < i; j++) {
+			other = rst->tasks[j].ids;
+			files |= other && other->files_id == ids->files_id;
+			fs |= other && other->fs_id == ids->fs_id;
+			vm |= other && other->vm_id == ids->vm_id;
+		}
+		if (files && !node->share_files)
+			share_gap(plan, node, "descriptor table");
+		if (fs && !node->share_fs)
+			share_gap(plan, node, "working directory");
+		if (vm)
+			restore_gap(rst, GAP_DEGRADED, "sharing", node->pid, "address space",
+				    "was shared with another process; it becomes a copy");
+	}
+}
+
 /* Children into their mothers' lists: early ones first is the mother's business. */
 static void plan_link(struct plan_node *node)
 {
@@ -228,6 +268,7 @@ int plan_make(struct restore *rst, struct plan *ret, struct error *err)
 
 	plan_sessions(&plan);
 	plan_groups(&plan);
+	plan_sharing(&plan);
 	for (i = 0; i < rst->n_tasks; i++)
 		plan_link(&plan.nodes[i]);
 	for (i = 0; i < plan.n_extra; i++)

@@ -34,6 +34,8 @@ struct plan_node {
 	bool early;	 /* is born before its mother's setsid() */
 	bool no_session; /* cannot get its session; a gap says so */
 	enum plan_group group;
+	bool share_files,
+		share_fs; /* one descriptor table, one working directory with the mother */
 	struct plan_node *mother;
 	struct plan_node *first, *last; /* children, in order of birth */
 	struct plan_node *next;		/* sibling */

@@ -108,6 +108,7 @@ static int hand_over(struct run *run, struct restore_result *ret, struct error *
 	}
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
+	sandbox_sweep(run->rst.op); /* should the monitor have died without doing it */
 	r = restore_shared_error(&run->board->shared, err);
 	return r < 0 ? r
 		     : error_set(err, ERROR_INTERNAL, ECHILD,
@@ -147,17 +148,16 @@ int restore_wait(struct op *op, const struct restore_result *result, int *ret_st
 	struct timespec moment = { 0, 200000000L };
 	sigset_t set;
 	size_t i;
-	int signal;
+	int signal, status = 0;
 	pid_t pid;
 
-	(void)op;
 	(void)sigemptyset(&set);
 	for (i = 0; i < ARRAY_SIZE(signals); i++)
 		(void)sigaddset(&set, signals[i]);
 	(void)sigaddset(&set, SIGCHLD);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	for (;;) {
-		pid = waitpid(result->monitor, NULL, WNOHANG);
+		pid = waitpid(result->monitor, &status, WNOHANG);
 		if (pid == result->monitor)
 			break;
 		if (pid < 0 && errno != EINTR)
@@ -166,6 +166,13 @@ int restore_wait(struct op *op, const struct restore_result *result, int *ret_st
 		signal = sigtimedwait(&set, NULL, &moment);
 		if (signal > 0 && signal != SIGCHLD)
 			(void)kill(result->monitor, signal);
+	}
+	if (WIFSIGNALED(status)) {
+		sandbox_sweep(op);
+		return error_set(
+			err, ERROR_SYSTEM, ECHILD,
+			"the keeper of sandbox %s was killed by signal %d, and the sandbox with it",
+			result->name, WTERMSIG(status));
 	}
 	*ret_status = result->board->status;
 	return 0;

@@ -32,6 +32,7 @@ enum stage {
 /* What a newborn task tells about itself. */
 struct board_slot {
 	uint64_t area, park; /* free room for scripts and for the vdso */
+	uint32_t fds_done;   /* descriptors stand at their numbers; futex */
 	uint32_t stage;	     /* the last one reached, plus one */
 };
 

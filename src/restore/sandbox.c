@@ -7,19 +7,15 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <json-c/json.h>
 #include <mntent.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "base/fd.h"
 
-#define RECORD_MAX (1U << 20)
-#define REMOVE_TRIES                                                                               \
-	100 /* of 20 ms: the last task of a cgroup is gone a little after its death                \
-	     */
+/* Of 20 ms: the last task of a cgroup is gone a little after its death. */
+#define REMOVE_TRIES 100
 
 static bool name_ok(const char *name)
 {
@@ -40,24 +36,7 @@ static int make_dir(const char *path, struct error *err)
 	return 0;
 }
 
-/* Does the keeper named in a record still live? A record that cannot be read counts as dead. */
-static bool keeper_lives(const char *record)
-{
-	_cleanup_buf_ struct buf text = BUF_INIT;
-	struct json_object *root, *pid;
-	bool lives = false;
-
-	if (fd_read_file(AT_FDCWD, record, RECORD_MAX, &text, NULL) < 0)
-		return false;
-	root = json_tokener_parse((const char *)text.data);
-	if (root && json_object_object_get_ex(root, "monitor", &pid))
-		lives = kill(json_object_get_int(pid), 0) == 0;
-	if (root)
-		json_object_put(root);
-	return lives;
-}
-
-static void set_paths(struct sandbox *sb, const char *name)
+void sandbox_paths(struct sandbox *sb, const char *name)
 {
 	(void)snprintf(sb->name, sizeof(sb->name), "%s", name);
 	(void)snprintf(sb->dir, sizeof(sb->dir), SANDBOX_DIR "/%s", name);
@@ -81,17 +60,18 @@ static int take_name(struct sandbox *sb, const char *name, struct error *err)
 	if (r < 0)
 		return r;
 
-	for (i = 1; !sb->made; i++) {
-		(void)snprintf(made_up, sizeof(made_up), "sandbox-%u", i);
-		set_paths(sb, name ? name : made_up);
+	for (i = 0; !sb->made; i++) {
+		(void)snprintf(made_up, sizeof(made_up), i ? "sandbox-%d-%u" : "sandbox-%d",
+			       (int)getpid(), i);
+		sandbox_paths(sb, name ? name : made_up);
 		if (mkdir(sb->dir, 0700) == 0) {
 			sb->made = true;
+		} else if (errno == ENOENT && i < 1000) {
+			/* Another sandbox, the last one, was just cleared away. */
+			(void)mkdir("/run/amber", 0700);
+			(void)mkdir(SANDBOX_DIR, 0700);
 		} else if (errno != EEXIST) {
 			return error_errno(err, errno, "making %s", sb->dir);
-		} else if (name && access(sb->record, F_OK) == 0 && !keeper_lives(sb->record)) {
-			/* What a killed keeper left behind. */
-			(void)unlink(sb->record);
-			sb->made = true;
 		} else if (name) {
 			return error_hint(err,
 					  error_set(err, ERROR_USAGE, EEXIST,
@@ -99,7 +79,7 @@ static int take_name(struct sandbox *sb, const char *name, struct error *err)
 					  "choose another --name, or end that one first");
 		}
 	}
-	return 0;
+	return sandbox_record(sb, 0, 0, NULL, err);
 }
 
 /* A new cpuset takes no task before it has been told its processors and memory. */
@@ -120,16 +100,24 @@ static void inherit_cpuset(const char *parent, const char *child)
 	}
 }
 
-static int make_cgroup(struct sandbox *sb, const char *hierarchy, struct error *err)
+/* With exist_only, find what another keeper has made. */
+static int make_cgroup(struct sandbox *sb, const char *hierarchy, bool exist_only,
+		       struct error *err)
 {
 	char parent[4096], child[4224];
+	int tries = 0, r;
 
 	if (sb->n_cgroups == SANDBOX_CGROUPS_MAX)
 		return 0;
 	(void)snprintf(parent, sizeof(parent), "%s/amber", hierarchy);
 	(void)snprintf(child, sizeof(child), "%s/%s", parent, sb->name);
-	if ((mkdir(parent, 0755) < 0 && errno != EEXIST) ||
-	    (mkdir(child, 0755) < 0 && errno != EEXIST)) {
+	if (exist_only && access(child, F_OK) < 0)
+		return 0;
+	do { /* another sandbox, the last one, may be clearing the parent away */
+		(void)mkdir(parent, 0755);
+		r = mkdir(child, 0755);
+	} while (r < 0 && errno == ENOENT && tries++ < 1000);
+	if (r < 0 && errno != EEXIST) {
 		if (errno == EROFS)
 			return 0; /* a hierarchy that is somebody else's */
 		return error_errno(err, errno, "making the cgroup %s", child);
@@ -143,7 +131,7 @@ static int make_cgroup(struct sandbox *sb, const char *hierarchy, struct error *
 	return 0;
 }
 
-static int make_cgroups(struct sandbox *sb, struct error *err)
+int sandbox_cgroups(struct sandbox *sb, bool exist_only, struct error *err)
 {
 	struct mntent entry, *m;
 	FILE *mounts = setmntent("/proc/self/mounts", "re");
@@ -154,7 +142,7 @@ static int make_cgroups(struct sandbox *sb, struct error *err)
 		return error_errno(err, errno, "reading /proc/self/mounts");
 	while (r >= 0 && (m = getmntent_r(mounts, &entry, line, sizeof(line))))
 		if (strcmp(m->mnt_type, "cgroup") == 0 || strcmp(m->mnt_type, "cgroup2") == 0)
-			r = make_cgroup(sb, m->mnt_dir, err);
+			r = make_cgroup(sb, m->mnt_dir, exist_only, err);
 	(void)endmntent(mounts);
 	return r;
 }
@@ -164,9 +152,10 @@ int sandbox_make(struct op *op, struct sandbox *sb, const char *name, struct err
 	int r;
 
 	*sb = (struct sandbox){ 0 };
+	sandbox_sweep(op);
 	r = take_name(sb, name, err);
 	if (r >= 0)
-		r = make_cgroups(sb, err);
+		r = sandbox_cgroups(sb, false, err);
 	if (r < 0)
 		sandbox_remove(op, sb);
 	return r;
@@ -186,35 +175,6 @@ int sandbox_enclose(const struct sandbox *sb, pid_t pid, struct error *err)
 			return error_while(err, r, "putting task %d into a cgroup", pid);
 	}
 	return 0;
-}
-
-int sandbox_record(const struct sandbox *sb, pid_t init, pid_t root, pid_t monitor,
-		   const char *archive, struct error *err)
-{
-	struct json_object *json = json_object_new_object();
-	time_t now = time(NULL);
-	char created[32], draft[160];
-	struct tm tm;
-	const char *text;
-	int r;
-
-	if (!json)
-		return error_nomem(err);
-	(void)strftime(created, sizeof(created), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
-	json_object_object_add(json, "name", json_object_new_string(sb->name));
-	json_object_object_add(json, "pid", json_object_new_int(init));
-	json_object_object_add(json, "root", json_object_new_int(root));
-	json_object_object_add(json, "monitor", json_object_new_int(monitor));
-	json_object_object_add(json, "created", json_object_new_string(created));
-	if (archive)
-		json_object_object_add(json, "archive", json_object_new_string(archive));
-	text = json_object_to_json_string_ext(json, JSON_C_TO_STRING_PRETTY);
-	(void)snprintf(draft, sizeof(draft), "%s.new", sb->record);
-	r = fd_write_file(AT_FDCWD, draft, O_CREAT | O_TRUNC, 0600, text, strlen(text), err);
-	if (r >= 0 && rename(draft, sb->record) < 0)
-		r = error_errno(err, errno, "renaming %s", draft);
-	json_object_put(json);
-	return r < 0 ? error_while(err, r, "recording the sandbox") : 0;
 }
 
 static void remove_cgroup(struct op *op, const char *path)

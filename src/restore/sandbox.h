@@ -32,9 +32,17 @@ int sandbox_make(struct op *op, struct sandbox *sb, const char *name,
 /* sandbox_enclose - put a process into the sandbox's cgroups. */
 int sandbox_enclose(const struct sandbox *sb, pid_t pid, struct error *err) _must_check_;
 
-/* sandbox_record - write NAME.json. archive may be NULL. */
-int sandbox_record(const struct sandbox *sb, pid_t init, pid_t root, pid_t monitor,
-		   const char *archive, struct error *err) _must_check_;
+/* sandbox_record - write NAME.json: who keeps it (we), what is in it. init and root are 0 as long
+ * as they are not born; archive may be NULL. */
+int sandbox_record(const struct sandbox *sb, pid_t init, pid_t root, const char *archive,
+		   struct error *err) _must_check_;
+
+/* sandbox_sweep - clear away what dead keepers have left of dead sandboxes. */
+void sandbox_sweep(struct op *op);
+
+/* For the sweeper: the names of a sandbox's files, and its cgroups. */
+void sandbox_paths(struct sandbox *sb, const char *name);
+int sandbox_cgroups(struct sandbox *sb, bool exist_only, struct error *err) _must_check_;
 
 /* sandbox_remove - all traces: record, cgroups (their tasks must have ended), directory. Accepts a
  * half-made sandbox, and may be called twice. */
