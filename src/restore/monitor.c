@@ -200,6 +200,9 @@ static int build(struct run *run, struct error *err)
 	for (i = 0; i < ARRAY_SIZE(steps) && r >= 0; i++) {
 		op_debug(run->rst.op, "restore: %s", steps[i].name);
 		r = op_cancelled(run->rst.op, err);
+		if (r >= 0 && run->req->fault == i + 1)
+			r = error_set(err, ERROR_INTERNAL, EIO, "a fault was injected into %s",
+				      steps[i].name);
 		if (r >= 0)
 			r = steps[i].run(run, err);
 	}

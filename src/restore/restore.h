@@ -30,6 +30,7 @@ struct restore_request {
 	struct bytes deleted; /* CRI-O's and podman's deleted.files (JSON), len 0 = none */
 	bool detach;	      /* the sandbox outlives this process */
 	bool tcp_close;
+	size_t fault;	/* for tests: fail instead of taking this step, 1 = the first; 0 = never */
 	int console_fd; /* takes what the container wrote to a reader outside; -1 = lost */
 };
 

@@ -29,11 +29,14 @@ static int copy_attributes(const char *base, const char *upper, struct error *er
 {
 	struct stat st;
 
-	if (stat(base, &st) < 0 || !S_ISDIR(st.st_mode))
-		return error_hint(err,
-				  error_errno(err, S_ISDIR(st.st_mode) ? errno : ENOTDIR,
-					      "the root file system %s", base),
-				  "name another directory with --rootfs");
+	int r = 0;
+
+	if (stat(base, &st) < 0)
+		r = error_errno(err, errno, "the root file system %s", base);
+	else if (!S_ISDIR(st.st_mode))
+		r = error_errno(err, ENOTDIR, "the root file system %s", base);
+	if (r < 0)
+		return error_hint(err, r, "name another directory with --rootfs");
 	if (chown(upper, st.st_uid, st.st_gid) < 0 || chmod(upper, st.st_mode & 07777) < 0)
 		return error_errno(err, errno, "setting owner and mode of %s", upper);
 	return 0;
