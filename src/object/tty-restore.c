@@ -346,10 +346,22 @@ static int attach_ctty(struct restore *rst, struct restore_task *task, Img__File
 	return restore_file_replace(task, entry->id, real, err);
 }
 
+/* Images of stock CRIU tell the session with either side of a pair: whose first owner was in it. */
+static const Img__TtyInfo *session_info(struct restore *rst, const Img__TtyInfo *info)
+{
+	const Img__TtyInfo *master;
+
+	if (info->sid || !info->pty)
+		return info;
+	master = tty_info_find(rst->set, tty_info_id(info->pty->index, true));
+	return master ? master : info;
+}
+
 int tty_attach(struct restore *rst, struct restore_task *task, Img__FileEntry *entry, int fd,
 	       struct error *err)
 {
 	const Img__TtyInfo *info = tty_info_find(rst->set, entry->tty->tty_info_id);
+	const Img__TtyInfo *session = session_info(rst, info);
 	char subject[32];
 	int r = 0;
 
@@ -357,15 +369,16 @@ int tty_attach(struct restore *rst, struct restore_task *task, Img__FileEntry *e
 		r = attach_ctty(rst, task, entry, fd, err);
 		if (r)
 			return r;
-	} else if (info->sid && !(info->id & 1) && (pid_t)info->sid == task->sid) {
+	} else if (session->sid && !(info->id & 1) && (pid_t)session->sid == task->sid) {
 		(void)snprintf(subject, sizeof(subject), "fd %d", fd);
 		if (task->pid == task->sid && ioctl(fd, TIOCSCTTY, 0) < 0)
 			restore_gap(rst, GAP_DEGRADED, "tty", task->pid, subject,
 				    "cannot be the controlling terminal again: %s",
 				    strerror(errno));
-		else if ((pid_t)info->pgrp == task->pgid && foreground_set(fd, info->pgrp) < 0)
+		else if ((pid_t)session->pgrp == task->pgid &&
+			 foreground_set(fd, session->pgrp) < 0)
 			restore_gap(rst, GAP_DEGRADED, "tty", task->pid, subject,
-				    "group %u cannot be its foreground group: %s", info->pgrp,
+				    "group %u cannot be its foreground group: %s", session->pgrp,
 				    strerror(errno));
 	}
 	return fown_attach(rst, task, entry->tty->fown, fd, err);
