@@ -8,6 +8,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+pytest.register_assert_rewrite("subjects")  # its asserts are to say what they compared
+
 from lib import amber, host  # noqa: E402  (needs the path above)
 
 host.exit_on_sigterm()
