@@ -12,7 +12,7 @@
 
 #include "checkpoint/run.h"
 #include "kernel/proc.h"
-#include "object/namespace.h"
+#include "object/namespace-kinds.h"
 
 /* Ids of amber's own namespaces and tables in inventory.img; no captured thing may have them. */
 #define OWN_IDS 16
@@ -106,9 +106,13 @@ int checkpoint_inventory(struct checkpoint *c, struct error *err)
 	Img__TaskKobjIds *own = img_new(&c->set, Img__TaskKobjIds, task_kobj_ids);
 	struct timespec up;
 	size_t i;
+	int r;
 
 	if (!inv || !own)
 		return error_nomem(err);
+	r = cgroup_describe(&c->set, err);
+	if (r < 0)
+		return r;
 	inv->img_version = IMAGE_FORMAT_VERSION;
 	inv->has_fdinfo_per_id = inv->fdinfo_per_id = true;
 	inv->has_ns_per_id = inv->ns_per_id = true;
@@ -154,5 +158,12 @@ int checkpoint_capture_namespaces_early(struct checkpoint *c, struct error *err)
 
 int checkpoint_capture_namespaces(struct checkpoint *c, struct error *err)
 {
-	return capture_namespaces(c, false, err);
+	int r = capture_namespaces(c, false, err);
+
+	/* These are the container's although it may share the namespace with the host. */
+	if (r == 0)
+		r = cgroup_capture(&c->cap, err);
+	if (r == 0 && c->cap.ns[NS_TIME].own)
+		r = timens_capture(&c->cap, 0, err);
+	return r;
 }

@@ -17,7 +17,6 @@
 #include "base/fd.h"
 #include "kernel/ns.h"
 #include "kernel/proc-cgroup.h"
-#include "kernel/proc-mountinfo.h"
 #include "kernel/proc.h"
 #include "object/namespace-kinds.h"
 
@@ -175,49 +174,27 @@ static int split_names(struct arena *arena, const char *names, Img__CgController
 	return 0;
 }
 
-/* The group's directory with its permissions, where one of our mounts shows it. */
-static Img__CgroupDir *dir_of(struct capture *cap, const struct proc_mounts *mounts,
-			      const Img__CgMember *m)
+/* The group's directory, with what cgroup_describe() may not find any more. */
+static Img__CgroupDir *dir_of(struct capture *cap, const Img__CgMember *m)
 {
 	Img__CgroupDir *dir = img_new(cap->set, Img__CgroupDir, cgroup_dir);
-	Img__CgroupPerms *perms = img_new(cap->set, Img__CgroupPerms, cgroup_perms);
-	const struct proc_mount *mount;
-	char path[PATH_MAX];
-	struct stat st;
-	size_t i;
 
-	if (!dir || !perms)
+	if (!dir)
 		return NULL;
-	perms->mode = S_IFDIR | 0755;
-	for (i = 0; i < mounts->n_mounts; i++) {
-		mount = &mounts->mounts[i];
-		if (strcmp(mount->fstype, *m->name ? "cgroup" : "cgroup2") != 0 ||
-		    strcmp(mount->root, "/") != 0 ||
-		    (*m->name && !strstr(mount->super_options, m->name)))
-			continue;
-		snprintf(path, sizeof(path), "%s%s", mount->mountpoint, m->path);
-		if (stat(path, &st) < 0)
-			continue;
-		perms->mode = st.st_mode;
-		perms->uid = st.st_uid;
-		perms->gid = st.st_gid;
-		break;
-	}
 	dir->dir_name = arena_strdup(&cap->set->arena, m->path + (m->path[0] == '/'));
-	dir->dir_perms = perms;
-	return dir->dir_name ? dir : NULL;
+	dir->dir_perms = img_new(cap->set, Img__CgroupPerms, cgroup_perms);
+	if (!dir->dir_name || !dir->dir_perms)
+		return NULL;
+	dir->dir_perms->mode = S_IFDIR | 0755;
+	return dir;
 }
 
 static int controllers_add(struct sets *s, Img__Cgroup *e, struct error *err)
 {
 	struct arena *arena = &s->cap->set->arena;
-	_cleanup_close_ int self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct proc_mounts mounts = { 0 };
 	const Img__CgSet *first = s->sets[0];
 	size_t i;
 
-	if (self < 0 || proc_mountinfo_read(self, &s->arena, &mounts, NULL) < 0)
-		mounts.n_mounts = 0;
 	e->controllers = arena_array(arena, Img__CgController *, first->n_ctls);
 	if (!e->controllers)
 		return error_nomem(err);
@@ -231,7 +208,7 @@ static int controllers_add(struct sets *s, Img__Cgroup *e, struct error *err)
 		c->dirs = arena_array(arena, Img__CgroupDir *, 1);
 		if (!c->dirs)
 			return error_nomem(err);
-		c->dirs[0] = dir_of(s->cap, &mounts, first->ctls[i]);
+		c->dirs[0] = dir_of(s->cap, first->ctls[i]);
 		if (!c->dirs[0])
 			return error_nomem(err);
 		c->n_dirs = *c->dirs[0]->dir_name ? 1 : 0;

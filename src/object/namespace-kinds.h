@@ -18,25 +18,19 @@ int ipc_restore(struct restore *rst, const struct sandbox_spec *spec, uint32_t i
 		struct error *err) _must_check_;
 
 /*
- * cgroup_capture - cgroup.img: where every task stands in every hierarchy, and who may do what
- * there. For containers that share the host's cgroup namespace too, so the walker of namespaces is
- * not enough. The cores captured so far learn the number of their set (ThreadCore.cg_set). Set 1
- * stands for amber's own place and is not in the image.
+ * cgroup_capture - cgroup.img: where every task stands in every hierarchy. For containers that
+ * share the host's cgroup namespace too, so the walker of namespaces is not enough; does nothing
+ * when the image is there already. The cores captured so far learn the number of their set
+ * (ThreadCore.cg_set). Set 1 stands for amber's own place and is not in the image.
  */
 int cgroup_capture(struct capture *cap, struct error *err) _must_check_;
+
+/* cgroup_describe - permissions and limits of these groups into cgroup.img. Has time until after
+ * the thaw. */
+int cgroup_describe(struct image_set *set, struct error *err) _must_check_;
 
 /*
  * timens_capture - the clocks as the container's tasks read them now, into timens-<id>.
  * @id: 0 when the container shares the host's time namespace, as stock CRIU has it
  */
 int timens_capture(struct capture *cap, uint32_t id, struct error *err) _must_check_;
-
-/*
- * timens_prepare - make CLOCK_MONOTONIC and CLOCK_BOOTTIME of the sandbox go on from the captured
- * values. The caller's *next* children are born in a new time namespace; it stays where it is. To
- * be called once, by the one who forks the root task, before that.
- * @ids: of the root task
- * Returns 0, RESTORE_GAP (noted), or an error.
- */
-int timens_prepare(struct restore *rst, const Img__TaskKobjIds *ids,
-		   struct error *err) _must_check_;

@@ -1,26 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * timens: the clocks that count from boot, both directions.
+ * timens: the clocks that count from boot, as the container reads them.
  *
  * Programs keep deadlines as values of CLOCK_MONOTONIC. A copy must find the clock where it was
- * captured, on whatever machine and however often it is restored, so it gets offsets of its own.
+ * captured, on whatever machine and however often it is restored. A time namespace has to be there
+ * before its first task, so the other direction is the controller's (restore/clock.c).
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 #include "base/cleanup.h"
-#include "base/fd.h"
 #include "kernel/proc.h"
 #include "kernel/scan.h"
 #include "object/namespace-kinds.h"
 
 #define NS_PER_S	  1000000000LL
 #define OFFSETS_MAX_BYTES 4096
-#define SECONDS_MAX	  ((uint64_t)1 << 32) /* the kernel refuses clocks beyond 146 years */
 
 struct offsets {
 	int64_t monotonic, boottime; /* nanoseconds that the namespace adds */
@@ -96,55 +93,6 @@ int timens_capture(struct capture *cap, uint32_t id, struct error *err)
 static int time_capture(struct capture *cap, const struct capture_ns *ns, struct error *err)
 {
 	return timens_capture(cap, ns->id, err);
-}
-
-static int offset_write(int fd, clockid_t clock, const Img__Timespec *wanted, int64_t own,
-			struct error *err)
-{
-	int64_t host = clock_now(clock) - own; /* as it is in the first namespace */
-	int64_t offset, sec, ns;
-	char line[96];
-	int n;
-
-	if (wanted->tv_sec > SECONDS_MAX || wanted->tv_nsec >= NS_PER_S)
-		return error_set(err, ERROR_INPUT, EINVAL, "the images have an impossible clock");
-	offset = (int64_t)wanted->tv_sec * NS_PER_S + (int64_t)wanted->tv_nsec - host;
-	sec = offset / NS_PER_S;
-	ns = offset % NS_PER_S;
-	if (ns < 0) { /* the kernel wants nanoseconds that are not negative */
-		ns += NS_PER_S;
-		sec--;
-	}
-	n = snprintf(line, sizeof(line), "%d %lld %lld\n", clock, (long long)sec, (long long)ns);
-	return fd_write_all(fd, line, (size_t)n, err);
-}
-
-int timens_prepare(struct restore *rst, const Img__TaskKobjIds *ids, struct error *err)
-{
-	const Img__Timens *e = NULL;
-	_cleanup_close_ int fd = -1;
-	struct offsets own;
-	int r;
-
-	if (ids && ids->has_time_ns_id)
-		e = image_single(rst->set, IMAGE_TIMENS, ids->time_ns_id);
-	if (!e)
-		e = image_single(rst->set, IMAGE_TIMENS, 0);
-	if (!e)
-		return 0; /* images of older CRIU: clocks go on from wherever the host's are */
-	if (own_offsets(&own) < 0 || unshare(CLONE_NEWTIME) < 0) {
-		restore_gap(
-			rst, GAP_DEGRADED, "time namespace", 0, "CLOCK_MONOTONIC",
-			"this kernel gives no time namespace: clocks that count from boot jump");
-		return RESTORE_GAP;
-	}
-	fd = open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return error_errno(err, errno, "cannot open the offsets of the new time namespace");
-	r = offset_write(fd, CLOCK_MONOTONIC, e->monotonic, own.monotonic, err);
-	if (r >= 0)
-		r = offset_write(fd, CLOCK_BOOTTIME, e->boottime, own.boottime, err);
-	return r < 0 ? error_while(err, r, "setting the clocks of the sandbox") : 0;
 }
 
 const struct namespace_kind time_namespace_kind = {
