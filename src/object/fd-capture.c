@@ -155,7 +155,7 @@ int fd_capture_facts(struct capture *cap, struct fd_facts *facts, uint32_t *ret_
 struct fd_walk {
 	struct capture *cap;
 	struct task *task;
-	struct arena arena; /* of the whole walk */
+	struct arena arena; /* of the whole walk: facts are small, arenas are not */
 	struct file_slot *slots;
 	size_t n_slots;
 	size_t *later; /* slots whose kind looks at the others */
@@ -201,7 +201,6 @@ static bool walk_waits(Img__FdTypes type)
  */
 static int walk_one(struct fd_walk *walk, int fd, struct error *err)
 {
-	_cleanup_(arena_deinit) struct arena arena = ARENA_INIT;
 	_cleanup_close_ int dup = -1;
 	const struct fd_kind *kind;
 	struct file_slot *slot;
@@ -209,7 +208,7 @@ static int walk_one(struct fd_walk *walk, int fd, struct error *err)
 	bool new_description;
 	int r;
 
-	r = fd_facts_gather(walk->task, fd, &arena, &facts, err);
+	r = fd_facts_gather(walk->task, fd, &walk->arena, &facts, err);
 	if (r)
 		return r < 0 ? walk_failed(walk, fd, r, err) : 0;
 	dup = facts.dup;
@@ -240,12 +239,11 @@ static int walk_one(struct fd_walk *walk, int fd, struct error *err)
 
 static int walk_later(struct fd_walk *walk, const struct file_slot *slot, struct error *err)
 {
-	_cleanup_(arena_deinit) struct arena arena = ARENA_INIT;
 	_cleanup_close_ int dup = -1;
 	struct fd_facts facts;
 	int r;
 
-	r = fd_facts_gather(walk->task, slot->fd, &arena, &facts, err);
+	r = fd_facts_gather(walk->task, slot->fd, &walk->arena, &facts, err);
 	if (r)
 		return r < 0 ? r : 0;
 	dup = facts.dup;
