@@ -157,7 +157,7 @@ def test_no_such_process(archive):
     assert not archive.exists()
 
 
-@pytest.mark.parametrize("argv", [[], ["nonsense"], ["checkpoint"], ["checkpoint", "--no-such-option", "pid:1"], ["restore"],
+@pytest.mark.parametrize("argv", [["nonsense"], ["checkpoint"], ["checkpoint", "--no-such-option", "pid:1"], ["restore"],
                                   ["show"], ["inspect"], ["verify"]])
 def test_usage(argv):
     refused(*argv, code=2)
