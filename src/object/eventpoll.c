@@ -159,7 +159,8 @@ static int eventpoll_capture(struct capture *cap, const struct fd_facts *facts,
 
 	if (!epfd)
 		return error_nomem(err);
-	if (!facts->task)
+	/* Numbers of what it watches mean nothing without the task that added them. */
+	if (!facts->task || facts->task->pid == getpid())
 		return fd_gap(cap, facts, GAP_DEGRADED, "epoll", CAPTURE_GAP, err,
 			      "an epoll instance in flight between processes");
 	epfd->id = facts->id;
