@@ -196,13 +196,14 @@ static void files_text(struct writer *w, json_object *p, size_t level)
 
 static void process_text(struct writer *w, json_object *p, size_t level)
 {
+	const char *state = text_of(json_member(p, "state"));
 	char size[24];
 
 	indent(w, level);
 	say(w, "  [%lld] ", (long long)json_number(p, "pid"));
 	quote(w, json_text(p, "comm"));
-	if (strcmp(json_text(p, "state"), "alive") != 0)
-		say(w, " (%s)", text_of(json_member(p, "state")));
+	if (*state && strcmp(state, "alive") != 0)
+		say(w, " (%s)", state);
 	command_text(w, p);
 	credentials_text(w, p);
 	if (json_get(p, "memory/captured_bytes"))

@@ -55,6 +55,17 @@ static json_object *mount_json(const Img__Mnt *m, uint64_t ns)
 	return o;
 }
 
+static int compare_mounts(const void *a, const void *b)
+{
+	json_object *x = *(json_object *const *)a, *y = *(json_object *const *)b;
+	int64_t ns = json_number(x, "namespace_id") - json_number(y, "namespace_id");
+	int path = strcmp(json_text(x, "mountpoint"), json_text(y, "mountpoint"));
+
+	if (ns)
+		return ns < 0 ? -1 : 1;
+	return path ? path : (int)(json_number(x, "mount_id") - json_number(y, "mount_id"));
+}
+
 json_object *mount_list_json(const struct examine *x)
 {
 	json_object *list = json_object_new_array();
@@ -68,5 +79,7 @@ json_object *mount_list_json(const struct examine *x)
 			if (m)
 				json_object_array_add(list, mount_json(m, image->id));
 		}
+	if (list)
+		json_object_array_sort(list, compare_mounts);
 	return list;
 }

@@ -6,5 +6,5 @@
 
 #include "examine/examine.h"
 
-/* mount_list_json - those of every mount namespace, in the order of the images. */
+/* mount_list_json - those of every mount namespace, by path. */
 json_object *mount_list_json(const struct examine *x) _must_check_;
