@@ -25,10 +25,13 @@ enum arch_gadget {
 	ARCH_GADGETS
 };
 
-#define ARCH_GADGET_BYTES 9 /* the longest of them */
+#define ARCH_GADGET_BYTES 11 /* the longest of them */
 
 /* arch_gadget_match - is there such a gadget at this place? */
 bool arch_gadget_match(enum arch_gadget which, const unsigned char *code, size_t len);
+
+/* arch_gadget_search - offset of the first one of each kind in these bytes, SIZE_MAX = none. */
+void arch_gadget_search(const unsigned char *code, size_t len, size_t ret[ARCH_GADGETS]);
 
 /* arch_native - can scripts run in a task with these registers (not so for 32-bit ones)? */
 bool arch_native(const struct user_regs_struct *regs);
@@ -48,12 +51,28 @@ int64_t arch_result(const struct user_regs_struct *regs);
  */
 int64_t arch_interrupted(const struct user_regs_struct *regs, long *ret_nr);
 
-/* arch_redo - stand in front of the interrupted call, so that it is made again when the task runs.
+/*
+ * arch_restarted - is this a call that the kernel has restarted once already (restart_syscall), so
+ * that its registers no longer tell which?
  */
-void arch_redo(struct user_regs_struct *regs);
+bool arch_restarted(const struct user_regs_struct *regs);
+
+/*
+ * arch_restarted_nr - which call that is, read from the instructions in front of ip.
+ * @before: the bytes that end where ip stands, behind the `syscall`
+ * Returns its number, or 0 when they do not tell.
+ */
+long arch_restarted_nr(const unsigned char *before, size_t len);
+
+/* arch_redo - stand in front of the interrupted call, so that it is made again when the task runs.
+ * @nr: its number where arch_restarted(), else 0 */
+void arch_redo(struct user_regs_struct *regs, long nr);
 
 /* arch_redo_restart - the same for ERESTART_RESTARTBLOCK: go on with the time that is left. */
 void arch_redo_restart(struct user_regs_struct *regs);
+
+/* arch_give_up - the interrupted call returns EINTR. */
+void arch_give_up(struct user_regs_struct *regs);
 
 /* arch_settle - the kernel shall not take these registers for an interrupted call. */
 void arch_settle(struct user_regs_struct *regs);

@@ -75,6 +75,9 @@ static bool stack_is_free(const struct thread *thread, const struct proc_maps *m
 static bool way_possible(const struct thread *thread, const struct proc_maps *maps,
 			 const struct gadgets *gadgets, size_t room)
 {
+	/* It would lead back to a wait of which nothing is known any more. */
+	if (arch_restarted(&thread->regs) && !thread->restarted_nr)
+		return false;
 	return gadgets->at[ARCH_GADGET_CALL] && gadgets->at[ARCH_GADGET_SIGRETURN] &&
 	       stack_is_free(thread, maps, room) && !regs_shadow_stack(thread);
 }
@@ -100,24 +103,26 @@ static uint64_t choose_place(const struct proc_maps *maps, size_t size)
 	return (start + (length - size) / 2) & ~(AMBER_PAGE_SIZE - 1);
 }
 
-/* Registers with which the thread can be run on by itself, when the kernel's restart is no longer
- * there. */
-static void home_registers(const struct script *s, bool keeps_restart, struct user_regs_struct *ret)
+/*
+ * Registers with which the thread can be run on by itself, when the kernel's own restart is no
+ * longer there. rt_sigreturn forgets what a timed wait has still to wait for; a jump does not.
+ */
+static void home_registers(const struct script *s, bool by_jump, struct user_regs_struct *ret)
 {
 	long nr;
 
 	*ret = s->home;
 	switch (-arch_interrupted(ret, &nr)) {
 	case KERNEL_ERESTART_RESTARTBLOCK:
-		if (keeps_restart)
+		if (by_jump)
 			arch_redo_restart(ret);
 		else
-			arch_redo(ret);
+			arch_redo(ret, s->thread->restarted_nr);
 		break;
 	case KERNEL_ERESTARTSYS:
 	case KERNEL_ERESTARTNOINTR:
 	case KERNEL_ERESTARTNOHAND:
-		arch_redo(ret);
+		arch_redo(ret, 0);
 		break;
 	default:
 		arch_settle(ret);

@@ -42,11 +42,12 @@ static bool all_found(const uint64_t off[ARCH_GADGETS])
 static void search_chunk(const unsigned char *code, size_t len, uint64_t base,
 			 uint64_t off[ARCH_GADGETS])
 {
-	for (size_t i = 0; i < len; i++)
-		for (int g = 0; g < ARCH_GADGETS; g++)
-			if (off[g] == NOT_THERE &&
-			    arch_gadget_match((enum arch_gadget)g, code + i, len - i))
-				off[g] = base + i;
+	size_t found[ARCH_GADGETS];
+
+	arch_gadget_search(code, len, found);
+	for (int g = 0; g < ARCH_GADGETS; g++)
+		if (off[g] == NOT_THERE && found[g] != SIZE_MAX)
+			off[g] = base + found[g];
 }
 
 /* A part that cannot be read ends the search; what was found before it counts. */

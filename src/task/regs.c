@@ -66,10 +66,12 @@ bool regs_in_syscall(const struct thread *thread, long *ret_nr)
 void regs_redo(const struct thread *thread, struct user_regs_struct *ret)
 {
 	*ret = thread->regs;
-	if (regs_in_syscall(thread, NULL))
-		arch_redo(ret);
-	else
+	if (!regs_in_syscall(thread, NULL))
 		arch_settle(ret);
+	else if (arch_restarted(ret) && !thread->restarted_nr)
+		arch_give_up(ret);
+	else
+		arch_redo(ret, thread->restarted_nr);
 }
 
 static int xstate_read(const struct thread *thread, struct buf *buf, struct error *err)

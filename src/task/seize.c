@@ -265,6 +265,23 @@ static int attach_all(struct census *c, struct error *err)
 	return r;
 }
 
+/* What scripts will need is searched for while all still run. That nothing is found is no matter
+ * here. */
+static void look_for_gadgets(struct census *c)
+{
+	for (size_t i = 0; i < c->tree->n_tasks; i++) {
+		const struct task *task = c->tree->tasks[i];
+		struct arena scratch = ARENA_INIT;
+		struct gadgets gadgets;
+		struct proc_maps maps;
+
+		if (proc_maps_read(task->proc_fd, PROC_MAPS_ONLY, &scratch, &maps, NULL) < 0 ||
+		    gadget_find(&c->tree->gadgets, task, &maps, 0, 0, &gadgets, NULL) < 0)
+			op_debug(c->op, "task %d cannot be searched yet", task->pid);
+		arena_deinit(&scratch);
+	}
+}
+
 static int stop_all(struct census *c, struct error *err)
 {
 	struct thread *thread;
@@ -321,6 +338,8 @@ static int stop_once(struct op *op, const struct task_stop_options *options, uin
 		return error_set(err, ERROR_NOT_FOUND, ESRCH, "no such process: %d",
 				 options->n_roots ? options->roots[0] : 0);
 	r = attach_all(&c, err);
+	if (r == 0)
+		look_for_gadgets(&c);
 	if (r == 0)
 		r = stop_all(&c, err);
 	if (r == 0)

@@ -15,6 +15,8 @@
 #include "task/regs.h"
 #include "task/restart.h"
 
+#define RESTARTED_LOOK_BACK 32
+
 static int status_of(int proc_fd, pid_t tid, struct arena *arena, struct proc_status *ret,
 		     struct error *err)
 {
@@ -85,6 +87,18 @@ static int settle_rseq(struct thread *thread, struct error *err)
 	return regs_set(thread, &thread->regs, err);
 }
 
+/* The second interruption of one call: the kernel has forgotten its number, its program has not. */
+static void settle_restarted(struct thread *thread)
+{
+	unsigned char code[RESTARTED_LOOK_BACK];
+
+	thread->restarted_nr = 0;
+	if (arch_restarted(&thread->regs) &&
+	    process_vm_read(thread->task->pid, arch_ip(&thread->regs) - sizeof(code), code,
+			    sizeof(code), NULL) == 0)
+		thread->restarted_nr = arch_restarted_nr(code, sizeof(code));
+}
+
 /* The call that would return a spurious EINTR is put back to its beginning. Returns 1 when there is
  * one. */
 static int put_back(struct thread *thread, struct error *err)
@@ -94,7 +108,7 @@ static int put_back(struct thread *thread, struct error *err)
 
 	if (!restart_spurious(&thread->regs))
 		return 0;
-	arch_redo(&regs);
+	arch_redo(&regs, 0);
 	r = regs_set(thread, &regs, err);
 	thread->woken = r == 0;
 	return r < 0 ? r : 1;
@@ -127,6 +141,7 @@ int settle_thread(struct thread *thread, struct error *err)
 	thread->ns_tid = status.n_ns ? status.ns_pid[status.n_ns - 1] : thread->tid;
 	thread->sigpending = status.sig_pnd;
 	thread->seccomp = (int)status.seccomp;
+	settle_restarted(thread);
 	return settle_rseq(thread, err);
 }
 
@@ -134,7 +149,7 @@ void settle_home(const struct thread *thread, struct user_regs_struct *ret)
 {
 	*ret = thread->regs;
 	if (thread->woken)
-		arch_redo(ret);
+		arch_redo(ret, 0);
 }
 
 int settle_release(struct thread *thread, struct error *err)

@@ -45,6 +45,8 @@ struct thread {
 	uint64_t sigmask; /* blocked signals, bit N-1 = signal N; what sigsuspend() and its kin will
 			     restore */
 	uint64_t sigpending; /* of the thread, at the stop */
+	long restarted_nr;   /* the interrupted call, when orig_rax only says restart_syscall; 0 =
+				unknown */
 	int seccomp;	     /* "Seccomp:" of its status: 0 none, 1 strict, 2 filter */
 };
 

@@ -4,6 +4,7 @@
  */
 #include "task/arch.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -27,25 +28,71 @@ _Static_assert(offsetof(struct user_regs_struct, rip) == 16 * 8 &&
 
 struct pattern {
 	enum arch_gadget gadget;
-	size_t len;
+	size_t len, lead; /* lead: bytes in front of the `syscall` */
+	uint32_t any;	  /* bit i: byte i may be anything */
 	unsigned char code[ARCH_GADGET_BYTES];
 };
 
 static const struct pattern patterns[] = {
-	{ ARCH_GADGET_SYSCALL, 2, { 0x0f, 0x05 } },
-	{ ARCH_GADGET_CALL, 3, { 0x0f, 0x05, 0xc3 } },
+	{ ARCH_GADGET_SYSCALL, 2, 0, 0, { 0x0f, 0x05 } },
+	{ ARCH_GADGET_CALL, 3, 0, 0, { 0x0f, 0x05, 0xc3 } },
+	/* cmp $-4095,%rax; jae error; ret, and cmp $-4096,%rax; ja error; ret: wrappers of glibc.
+	 * Our calls succeed. */
+	{ ARCH_GADGET_CALL,
+	  11,
+	  0,
+	  1u << 9,
+	  { 0x0f, 0x05, 0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff, 0x73, 0, 0xc3 } },
+	{ ARCH_GADGET_CALL,
+	  11,
+	  0,
+	  1u << 9,
+	  { 0x0f, 0x05, 0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff, 0x77, 0, 0xc3 } },
 	/* mov $15,%rax; syscall: __restore_rt of glibc and musl, runtime.sigreturn of Go */
-	{ ARCH_GADGET_SIGRETURN, 9, { 0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05 } },
-	{ ARCH_GADGET_SIGRETURN, 7, { 0xb8, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05 } },
+	{ ARCH_GADGET_SIGRETURN,
+	  9,
+	  7,
+	  0,
+	  { 0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05 } },
+	{ ARCH_GADGET_SIGRETURN, 7, 5, 0, { 0xb8, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05 } },
 };
+
+static bool matches(const struct pattern *p, const unsigned char *code, size_t len)
+{
+	if (len < p->len)
+		return false;
+	for (size_t i = 0; i < p->len; i++)
+		if (!(p->any & 1u << i) && code[i] != p->code[i])
+			return false;
+	return true;
+}
 
 bool arch_gadget_match(enum arch_gadget which, const unsigned char *code, size_t len)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(patterns); i++)
-		if (patterns[i].gadget == which && len >= patterns[i].len &&
-		    !memcmp(code, patterns[i].code, patterns[i].len))
+		if (patterns[i].gadget == which && matches(&patterns[i], code, len))
 			return true;
 	return false;
+}
+
+void arch_gadget_search(const unsigned char *code, size_t len, size_t ret[ARCH_GADGETS])
+{
+	const unsigned char *at = code;
+
+	for (int g = 0; g < ARCH_GADGETS; g++)
+		ret[g] = SIZE_MAX;
+	while ((at = memmem(at, len - (size_t)(at - code), "\x0f\x05", 2))) {
+		size_t offset = (size_t)(at - code);
+
+		for (size_t i = 0; i < ARRAY_SIZE(patterns); i++) {
+			const struct pattern *p = &patterns[i];
+
+			if (ret[p->gadget] == SIZE_MAX && offset >= p->lead &&
+			    matches(p, at - p->lead, len - offset + p->lead))
+				ret[p->gadget] = offset - p->lead;
+		}
+		at++;
+	}
 }
 
 bool arch_native(const struct user_regs_struct *regs)
@@ -91,11 +138,42 @@ void arch_settle(struct user_regs_struct *regs)
 	regs->orig_rax = (uint64_t)-1;
 }
 
-void arch_redo(struct user_regs_struct *regs)
+bool arch_restarted(const struct user_regs_struct *regs)
+{
+	return regs->orig_rax == SYS_restart_syscall;
+}
+
+long arch_restarted_nr(const unsigned char *before, size_t len)
+{
+	/* All that the kernel restarts in this way. */
+	static const long calls[] = { SYS_nanosleep, SYS_clock_nanosleep, SYS_poll, SYS_futex };
+	uint32_t nr;
+
+	/* mov $nr,%eax: the nearest one; arguments may be loaded between it and the call. */
+	for (size_t back = 7; back <= len; back++) {
+		const unsigned char *at = before + len - back;
+
+		if (at[0] != 0xb8)
+			continue;
+		memcpy(&nr, at + 1, sizeof(nr));
+		for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+			if (nr == (uint32_t)calls[i])
+				return calls[i];
+	}
+	return 0;
+}
+
+void arch_redo(struct user_regs_struct *regs, long nr)
 {
 	/* `syscall` and `int $0x80` are both two bytes long. */
-	regs->rax = regs->orig_rax;
+	regs->rax = nr ? (uint64_t)nr : regs->orig_rax;
 	regs->rip -= 2;
+	arch_settle(regs);
+}
+
+void arch_give_up(struct user_regs_struct *regs)
+{
+	regs->rax = (uint64_t)-EINTR;
 	arch_settle(regs);
 }
 
