@@ -155,6 +155,10 @@ _Noreturn void birth_live(struct run *run, const struct plan_node *node)
 {
 	struct error err = ERROR_INIT;
 
+	/* Before any stand-in below ends and leaves its children to us. */
+	if (node->task && node->task->core->tc->has_child_subreaper &&
+	    node->task->core->tc->child_subreaper)
+		(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	births(run, node, true);
 	if (node->setsid && setsid() < 0) {
 		(void)error_errno(&err, errno, "making session %d", node->pid);

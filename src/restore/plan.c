@@ -28,6 +28,7 @@ static bool pid_used(const struct plan *plan, pid_t pid)
 	return false;
 }
 
+/* Is it the number of a task or thread that will be there, or of a stand-in? */
 static bool tid_used(const struct plan *plan, pid_t pid)
 {
 	const struct restore *rst = plan->rst;
@@ -37,6 +38,9 @@ static bool tid_used(const struct plan *plan, pid_t pid)
 		for (j = 0; j < rst->tasks[i].n_threads; j++)
 			if (rst->tasks[i].threads[j].tid == pid)
 				return true;
+	for (i = 0; i < plan->n_extra; i++)
+		if (plan->extra[i].pid == pid)
+			return true;
 	return plan->top->pid == pid;
 }
 
@@ -62,35 +66,6 @@ static pid_t final_sid(const struct plan_node *node)
 	return node->setsid ? node->pid : node->task->sid;
 }
 
-/* A mother for an orphan of init whose session is led by somebody else, alive or dead. */
-static bool resolve_orphan(struct plan *plan, struct plan_node *node, pid_t sid)
-{
-	struct restore_task *leader = restore_task_find(plan->rst, sid);
-	struct plan_node *mother = NULL;
-	size_t i;
-
-	if (leader && plan->nodes[leader->index].setsid) {
-		pid_t pid = 2;
-
-		while (pid_used(plan, pid))
-			pid++;
-		mother = extra_new(plan, PLAN_STEP, pid);
-		mother->mother = &plan->nodes[leader->index];
-	} else if (!leader && sid > 0) {
-		for (i = 0; i < plan->n_extra; i++)
-			if (plan->extra[i].kind == PLAN_LEADER && plan->extra[i].pid == sid)
-				mother = &plan->extra[i];
-		if (!mother && !tid_used(plan, sid)) {
-			mother = extra_new(plan, PLAN_LEADER, sid);
-			mother->mother = plan->top;
-		}
-	}
-	if (!mother)
-		return false;
-	node->mother = mother;
-	return true;
-}
-
 /* Is candidate the node itself, or born (so far) below it? A step below it would be a ring. */
 static bool below(const struct plan *plan, const struct plan_node *candidate,
 		  const struct plan_node *node)
@@ -100,11 +75,64 @@ static bool below(const struct plan *plan, const struct plan_node *candidate,
 	return candidate;
 }
 
+/* Orphans come to pid 1, or to the nearest ancestor that has asked for them. */
+static bool adopts(const struct plan *plan, const struct plan_node *node)
+{
+	const struct restore_task *task = node->task;
+
+	return node == plan->top ||
+	       (task && task->core->tc->has_child_subreaper && task->core->tc->child_subreaper);
+}
+
+/* Would an orphan of the node come to this adopter? */
+static bool adopter_of(const struct plan *plan, const struct plan_node *node,
+		       const struct plan_node *adopter)
+{
+	do
+		node = node->mother ? node->mother : parent_of(plan, node);
+	while (node && !adopts(plan, node));
+	return node == adopter;
+}
+
+/* A mother for an orphan whose session is led by somebody else, alive or dead. */
+static bool resolve_orphan(struct plan *plan, struct plan_node *node, struct plan_node *parent,
+			   pid_t sid)
+{
+	struct restore_task *task = restore_task_find(plan->rst, sid);
+	struct plan_node *leader = task ? &plan->nodes[task->index] : NULL;
+	struct plan_node *mother = NULL;
+	size_t i;
+
+	if (leader && leader->setsid) {
+		pid_t pid = 2;
+
+		if (below(plan, leader, node) ||
+		    (!adopts(plan, leader) && !adopter_of(plan, leader, parent)))
+			return false;
+		while (pid_used(plan, pid))
+			pid++;
+		mother = extra_new(plan, PLAN_STEP, pid);
+		mother->mother = leader;
+	} else if (!leader && sid > 0) {
+		for (i = 0; i < plan->n_extra; i++)
+			if (plan->extra[i].kind == PLAN_LEADER && plan->extra[i].pid == sid &&
+			    plan->extra[i].mother == parent)
+				mother = &plan->extra[i];
+		if (!mother && !tid_used(plan, sid)) {
+			mother = extra_new(plan, PLAN_LEADER, sid);
+			mother->mother = parent;
+		}
+	}
+	if (!mother)
+		return false;
+	node->mother = mother;
+	return true;
+}
+
 /* Find a mother that can bear the node in a session. */
 static bool resolve(struct plan *plan, struct plan_node *node, pid_t sid)
 {
 	struct plan_node *parent = parent_of(plan, node);
-	struct restore_task *leader;
 
 	if (node->has_born_sid)
 		return node->born_sid == sid;
@@ -117,11 +145,8 @@ static bool resolve(struct plan *plan, struct plan_node *node, pid_t sid)
 	} else if (parent->setsid && resolve(plan, parent, sid)) {
 		node->mother = parent;
 		node->early = true;
-	} else if (parent == plan->top) {
-		leader = restore_task_find(plan->rst, sid);
-		if (leader && below(plan, &plan->nodes[leader->index], node))
-			return false;
-		if (!resolve_orphan(plan, node, sid))
+	} else if (adopts(plan, parent)) {
+		if (!resolve_orphan(plan, node, parent, sid))
 			return false;
 	} else {
 		return false;

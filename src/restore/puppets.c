@@ -407,6 +407,13 @@ int puppets_release(struct run *run, struct error *err)
 		if (!run->puppets[i])
 			continue;
 		r = release_one(run, &run->rst.tasks[i], err);
+		/* Those that run already may have ended it: that is their business. */
+		if (r == -ESRCH) {
+			restore_gap(&run->rst, GAP_COSMETIC, "task", run->rst.tasks[i].pid, "task",
+				    "it ended before all of it had been let go");
+			error_clear(err);
+			r = 0;
+		}
 		if (r < 0)
 			return error_while(err, r, "letting task %d go", run->rst.tasks[i].pid);
 		puppet_free(run->puppets[i]);

@@ -179,6 +179,33 @@ static void test_orphan(void **state)
 	image_set_deinit(&w.set);
 }
 
+/* The same, but the orphan came to a subreaper. */
+static void test_subreaper(void **state)
+{
+	static const struct row rows[] = {
+		{ 1, 0, 1, 1 }, { 3, 1, 3, 3 }, { 5, 3, 4, 4 }, { 6, 3, 6, 6 }, { 7, 3, 6, 6 }
+	};
+	struct plan_node *plain;
+	struct world w;
+
+	(void)state;
+	world_init(&w, rows, ARRAY_SIZE(rows));
+	w.rst.tasks = NULL;
+	assert_int_equal(restore_load(&w.rst, NULL), 0);
+	restore_task_find(&w.rst, 3)->core->tc->has_child_subreaper = true;
+	restore_task_find(&w.rst, 3)->core->tc->child_subreaper = true;
+	assert_int_equal(plan_make(&w.rst, &w.plan, NULL), 0);
+	check_tree(&w);
+	plain = node(&w, 5)->mother;
+	assert_int_equal(plain->kind, PLAN_LEADER);
+	assert_int_equal(plain->pid, 4);
+	assert_ptr_equal(plain->mother, node(&w, 3));
+	assert_int_equal(node(&w, 7)->mother->kind, PLAN_STEP);
+	assert_ptr_equal(node(&w, 7)->mother->mother, node(&w, 6));
+	assert_int_equal(w.shared.n_notes, 0);
+	image_set_deinit(&w.set);
+}
+
 /* The leader of an orphan's session is its own child: no birth can make that. */
 static void test_ring(void **state)
 {
@@ -248,8 +275,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain),	    cmocka_unit_test(test_early),
 		cmocka_unit_test(test_dead_leader), cmocka_unit_test(test_orphan),
-		cmocka_unit_test(test_ring),	    cmocka_unit_test(test_host_tree),
-		cmocka_unit_test(test_dead_group),  cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_ring),	    cmocka_unit_test(test_subreaper),
+		cmocka_unit_test(test_host_tree),   cmocka_unit_test(test_dead_group),
+		cmocka_unit_test(test_hostile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
