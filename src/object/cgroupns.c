@@ -6,19 +6,15 @@
  * groups of the images are never made on this host, and their limits are not applied.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <sched.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
-#include "base/fd.h"
-#include "kernel/ns.h"
 #include "kernel/proc-cgroup.h"
 #include "kernel/proc.h"
 #include "object/namespace-kinds.h"
+#include "object/ns-visit.h"
 
 #define FIRST_SET 2 /* 1 is amber's own place */
 #define SETS_MAX  1024
@@ -32,12 +28,11 @@ struct sets {
 	struct arena arena;
 };
 
-static int read_inside(void *arg, struct buf *out, int *fd, struct error *err)
+static int read_inside(void *arg, struct error *err)
 {
-	char path[64];
+	struct sets *s = arg;
 
-	snprintf(path, sizeof(path), "/proc/%d/cgroup", *(pid_t *)arg);
-	return fd_read_file(AT_FDCWD, path, PROC_CGROUP_MAX_BYTES, out, err);
+	return proc_cgroup_read(s->cap->root->proc_fd, &s->arena, &s->root_inside, err);
 }
 
 /* How much of a task's path is the root of the container's cgroup namespace. */
@@ -224,21 +219,11 @@ static void sets_deinit(struct sets *s)
 
 static int look_inside(struct sets *s, struct error *err)
 {
-	_cleanup_buf_ struct buf text = BUF_INIT;
-	pid_t pid = s->cap->root->pid;
-	const char *kept;
 	int r;
 
 	if (s->cap->ns[NS_CGROUP].own)
 		return 0;
-	r = ns_call_in(s->cap->root->proc_fd, 1U << NS_CGROUP, read_inside, &pid, &text, NULL, err);
-	if (r < 0)
-		return r;
-	kept = arena_memdup(&s->arena, text.data, text.len);
-	if (!kept)
-		return error_nomem(err);
-	r = proc_cgroup_parse((struct bytes){ (const unsigned char *)kept, text.len }, &s->arena,
-			      &s->root_inside, err);
+	r = ns_visit(s->cap, 1U << NS_CGROUP, read_inside, s, err);
 	if (r >= 0)
 		r = proc_cgroup_read(s->cap->root->proc_fd, &s->arena, &s->root_host, err);
 	sort(&s->root_inside);

@@ -22,15 +22,16 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
-#include "kernel/ns.h"
 #include "object/ipc-var.h"
+#include "object/mount.h"
 #include "object/namespace-kinds.h"
+#include "object/ns-visit.h"
 
 #define SHM_MAX ((uint64_t)256 << 20) /* content of one segment */
 
 enum record_type { RECORD_VAR, RECORD_SHM, RECORD_SEM, RECORD_MSG, RECORD_MSG_BODY, RECORD_GAP };
 
-/* What the child says about one object; len bytes follow. */
+/* What the thread found out about one object; len bytes follow. */
 struct record {
 	enum record_type type;
 	int32_t id, key;
@@ -190,13 +191,12 @@ static int read_msg(struct buf *out, struct error *err)
 
 /* A file system of our own shows the namespace's POSIX queues, whether the container mounts them or
  * not. */
-static int read_mqueues(struct buf *out, struct error *err)
+static int read_mqueues(struct capture *cap, struct buf *out, struct error *err)
 {
 	_cleanup_close_ int fsfd = fsopen("mqueue", FSOPEN_CLOEXEC);
 	_cleanup_closedir_ DIR *dir = NULL;
-	_cleanup_close_ int mnt = -1;
 	struct dirent *de;
-	int fd, r = 0;
+	int fd, mnt, r = 0;
 
 	if (fsfd < 0 || fsconfig(fsfd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return 0;
@@ -206,13 +206,21 @@ static int read_mqueues(struct buf *out, struct error *err)
 	while (dir && r >= 0 && (de = readdir(dir)))
 		if (de->d_name[0] != '.')
 			r = gap_record(out, RECORD_GAP, 0, de->d_name, err);
+	mount_index_hold(cap, mnt);
 	return r;
 }
 
-static int read_all(void *arg, struct buf *out, int *fd, struct error *err)
+struct reading {
+	struct capture *cap;
+	struct buf out;
+};
+
+static int read_all(void *arg, struct error *err)
 {
 	struct record rec = { .type = RECORD_VAR };
 	_cleanup_buf_ struct buf var = BUF_INIT;
+	struct reading *reading = arg;
+	struct buf *out = &reading->out;
 	int r;
 
 	r = ipc_var_read(&var, err);
@@ -225,7 +233,7 @@ static int read_all(void *arg, struct buf *out, int *fd, struct error *err)
 		r = read_sem(out, err);
 	if (r >= 0)
 		r = read_msg(out, err);
-	return r < 0 ? r : read_mqueues(out, err);
+	return r < 0 ? r : read_mqueues(reading->cap, out, err);
 }
 
 static Img__IpcDesc *desc_of(struct capture *cap, const struct record *rec)
@@ -320,25 +328,33 @@ static int take(struct capture *cap, uint32_t id, const struct record *rec,
 	return 0;
 }
 
+static int take_all(struct capture *cap, uint32_t id, struct bytes records, struct error *err)
+{
+	struct record rec;
+	size_t at;
+	int r = 0;
+
+	for (at = 0; r >= 0 && at + sizeof(rec) <= records.len; at += sizeof(rec) + rec.len) {
+		memcpy(&rec, records.data + at, sizeof(rec));
+		r = take(cap, id, &rec, records.data + at + sizeof(rec), err);
+	}
+	return MIN(r, 0);
+}
+
 static int ipc_capture(struct capture *cap, const struct capture_ns *ns, struct error *err)
 {
 	static const enum image_kind kinds[] = { IMAGE_IPC_SHM, IMAGE_IPC_SEM, IMAGE_IPC_MSG };
-	_cleanup_buf_ struct buf out = BUF_INIT;
-	struct record rec;
-	size_t at, i;
+	struct reading reading = { cap, BUF_INIT };
+	size_t i;
 	int r;
 
-	r = ns_call_in(cap->root->proc_fd, 1U << NS_IPC, read_all, NULL, &out, NULL, err);
+	r = ns_visit(cap, 1U << NS_IPC, read_all, &reading, err);
 	for (i = 0; i < ARRAY_SIZE(kinds) && r >= 0; i++)
 		r = image_touch(cap->set, kinds[i], ns->id, err);
-	for (at = 0; r >= 0 && at + sizeof(rec) <= out.len; at += sizeof(rec) + rec.len) {
-		memcpy(&rec, out.data + at, sizeof(rec));
-		if (rec.len > out.len - at - sizeof(rec))
-			return error_set(err, ERROR_INTERNAL, EPROTO,
-					 "an IPC object got lost on its way");
-		r = take(cap, ns->id, &rec, out.data + at + sizeof(rec), err);
-	}
-	return r < 0 ? r : 0;
+	if (r >= 0)
+		r = take_all(cap, ns->id, (struct bytes){ reading.out.data, reading.out.len }, err);
+	buf_deinit(&reading.out);
+	return r;
 }
 
 const struct namespace_kind ipc_namespace_kind = {

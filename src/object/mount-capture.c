@@ -13,16 +13,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 
 #include "base/cleanup.h"
 #include "object/mount-fs.h"
 #include "object/mount.h"
+#include "object/ns-visit.h"
 #include "object/tree.h"
 
-#define CLONES_MAX 250 /* descriptors that one message carries */
+#define CLONES_MAX 240
 
 uint32_t mount_kdev(const struct proc_mount *mount)
 {
@@ -68,10 +67,26 @@ int mount_index_new(struct capture *cap, struct error *err)
 	return 0;
 }
 
+void mount_index_hold(struct capture *cap, int fd)
+{
+	struct mount_index *index = cap->mounts;
+
+	if (fd < 0)
+		return;
+	if (index && index->n_held < MOUNT_HELD_MAX)
+		index->held[index->n_held++] = fd;
+	else
+		close(fd);
+}
+
 void mount_index_free(struct mount_index *index)
 {
+	size_t i;
+
 	if (!index)
 		return;
+	for (i = 0; i < index->n_held; i++)
+		close(index->held[i]);
 	arena_deinit(&index->arena);
 	free(index);
 }
@@ -227,10 +242,9 @@ static int mount_gap(struct capture *cap, enum gap_effect effect, const struct p
 	return gap_add(cap->gaps, effect, "mount", 0, subject, "%s", reason);
 }
 
-/* The clones of all tmpfs mounts, made in one child that joined the namespace. */
+/* The clones of all tmpfs mounts, made in one visit to the namespace. */
 struct clones {
 	int root_dir;
-	int socket; /* the child's end */
 	const struct proc_mount *mounts[CLONES_MAX];
 	int fds[CLONES_MAX]; /* -1: hidden under another mount, or gone */
 	size_t n;
@@ -278,88 +292,14 @@ static int clone_one(int root_dir, const struct proc_mount *m)
 	return clone_quietly(at);
 }
 
-static int clones_make(void *arg, struct buf *out, int *fd, struct error *err)
+static int clones_make(void *arg, struct error *err)
 {
-	union {
-		struct cmsghdr align;
-		char data[CMSG_SPACE(CLONES_MAX * sizeof(int))];
-	} control = { 0 };
 	struct clones *c = arg;
-	unsigned char have[CLONES_MAX] = { 0 };
-	struct iovec iov = { have, c->n };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control };
-	int fds[CLONES_MAX];
-	struct cmsghdr *cmsg;
-	size_t i, n = 0;
-
-	for (i = 0; i < c->n; i++) {
-		fds[n] = clone_one(c->root_dir, c->mounts[i]);
-		have[i] = fds[n] >= 0;
-		n += have[i];
-	}
-	if (n) {
-		msg.msg_controllen = CMSG_SPACE(n * sizeof(int));
-		cmsg = CMSG_FIRSTHDR(&msg);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(n * sizeof(int));
-		memcpy(CMSG_DATA(cmsg), fds, n * sizeof(int));
-	} else {
-		msg.msg_control = NULL;
-	}
-	if (sendmsg(c->socket, &msg, MSG_NOSIGNAL) != (ssize_t)c->n)
-		return error_errno(err, errno, "cannot hand back %zu mounts", n);
-	return 0;
-}
-
-static int clones_receive(struct clones *c, int from, struct error *err)
-{
-	union {
-		struct cmsghdr align;
-		char data[CMSG_SPACE(CLONES_MAX * sizeof(int))];
-	} control;
-	unsigned char have[CLONES_MAX];
-	struct iovec iov = { have, sizeof(have) };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = &control,
-			      .msg_controllen = sizeof(control) };
-	ssize_t n = recvmsg(from, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	struct cmsghdr *cmsg = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
-	size_t i, k = 0;
-
-	if (n != (ssize_t)c->n)
-		return error_errno(err, n < 0 ? errno : EPROTO,
-				   "cannot take over the clones of mounts");
-	for (i = 0; i < c->n; i++)
-		if (have[i] && cmsg)
-			memcpy(&c->fds[i], CMSG_DATA(cmsg) + k++ * sizeof(int), sizeof(int));
-	return 0;
-}
-
-static void clones_deinit(struct clones *c)
-{
 	size_t i;
 
 	for (i = 0; i < c->n; i++)
-		if (c->fds[i] >= 0)
-			close(c->fds[i]);
-}
-
-static int clones_open(struct capture *cap, struct clones *c, struct error *err)
-{
-	_cleanup_close_ int ours = -1, theirs = -1;
-	int pair[2], r;
-
-	if (!c->n)
-		return 0;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return error_errno(err, errno, "cannot make a socket pair");
-	ours = pair[0];
-	c->socket = theirs = pair[1];
-	c->root_dir = cap->root_dir;
-	r = ns_call_in(cap->root->proc_fd, 1U << NS_MNT, clones_make, c, NULL, NULL, err);
-	return r < 0 ? r : clones_receive(c, ours, err);
+		c->fds[i] = clone_one(c->root_dir, c->mounts[i]);
+	return 0;
 }
 
 struct tmpfs_capture {
@@ -432,7 +372,7 @@ static int tmpfs_capture(struct capture *cap, const struct proc_mount *m, int fd
 static int contents_capture(struct capture *cap, struct error *err)
 {
 	const struct proc_mounts *all = &cap->mounts->mounts;
-	_cleanup_(clones_deinit) struct clones c = { 0 };
+	struct clones c = { .root_dir = cap->root_dir };
 	const struct proc_mount *m;
 	size_t i, k;
 	int r;
@@ -450,9 +390,13 @@ static int contents_capture(struct capture *cap, struct error *err)
 		c.fds[c.n] = -1;
 		c.mounts[c.n++] = m;
 	}
-	r = clones_open(cap, &c, err);
+	if (!c.n)
+		return 0;
+	r = ns_visit(cap, 1U << NS_MNT, clones_make, &c, err);
 	if (r < 0)
 		return error_while(err, r, "looking at the mounts of process %d", cap->root->pid);
+	for (i = 0; i < c.n; i++)
+		mount_index_hold(cap, c.fds[i]);
 
 	for (i = 0; i < c.n; i++) {
 		m = c.mounts[i];

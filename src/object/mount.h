@@ -17,16 +17,25 @@
 /* Most bytes of one tmpfs that are captured; files beyond are gaps. */
 #define MOUNT_TMPFS_MAX ((uint64_t)512 << 20)
 
+/* Mounts that are looked through and not let go of in the stop. */
+#define MOUNT_HELD_MAX 256
+
 /* Mounts of the container, from the root task's mountinfo: made before any file is captured. */
 struct mount_index {
 	struct arena arena;
 	struct proc_mounts mounts; /* mountpoints relative to the root task's root */
 	struct proc_mounts host;   /* amber's own, to tell what comes from outside */
+	int held[MOUNT_HELD_MAX];
+	size_t n_held;
 };
 
 /* mount_index_new - read the mounts into cap->mounts (owned by the capture) unless it is there. */
 int mount_index_new(struct capture *cap, struct error *err) _must_check_;
 void mount_index_free(struct mount_index *index);
+
+/* mount_index_hold - take a descriptor of a detached mount, to be closed with the index: letting go
+ * of a mount waits for the kernel's RCU, milliseconds in which the container would stand still. */
+void mount_index_hold(struct capture *cap, int fd);
 
 /* mount_index_find - a mount of the container, NULL: it is of another namespace, or out of sight.
  */

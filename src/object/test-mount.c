@@ -101,7 +101,7 @@ static _Noreturn void container(const char *base, int ready, int done)
 	char old[128], c = 'x';
 	int fd;
 
-	need(unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC) == 0);
+	need(unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP) == 0);
 	need(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
 	need(sethostname("inside", 6) == 0 && setdomainname("example", 7) == 0);
 	container_ipc();
@@ -287,6 +287,7 @@ static void test_capture(void **state)
 	const Img__Cgroup *groups;
 	const struct gap *gap;
 	Img__Mnt *m;
+	size_t i;
 
 	capture_all(f);
 	m = entry(f, "/dev/shm");
@@ -314,6 +315,9 @@ static void test_capture(void **state)
 	clocks = image_single(&f->set, IMAGE_TIMENS, 0);
 	assert_true(clocks && clocks->monotonic->tv_sec > 0);
 	groups = image_single(&f->set, IMAGE_CGROUP, 0);
+	for (i = 0; groups && i < groups->sets[0]->n_ctls; i++)
+		assert_int_equal(groups->sets[0]->ctls[i]->cgns_prefix,
+				 strlen(groups->sets[0]->ctls[i]->path));
 	assert_true(groups && groups->n_sets == 1 &&
 		    groups->n_controllers == groups->sets[0]->n_ctls);
 }

@@ -8,36 +8,30 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "kernel/ns.h"
 #include "object/namespace-kinds.h"
+#include "object/ns-visit.h"
 
-static int uts_read(void *arg, struct buf *out, int *fd, struct error *err)
+static int uts_read(void *arg, struct error *err)
 {
-	struct utsname names;
-
-	if (uname(&names) < 0)
+	if (uname(arg) < 0)
 		return error_errno(err, errno, "cannot ask for the host name");
-	return buf_append(out, &names, sizeof(names), err);
+	return 0;
 }
 
 static int uts_capture(struct capture *cap, const struct capture_ns *ns, struct error *err)
 {
-	_cleanup_buf_ struct buf out = BUF_INIT;
-	const struct utsname *names;
+	struct utsname names;
 	Img__Utsns *e;
 	int r;
 
-	r = ns_call_in(cap->root->proc_fd, 1U << NS_UTS, uts_read, NULL, &out, NULL, err);
+	r = ns_visit(cap, 1U << NS_UTS, uts_read, &names, err);
 	if (r < 0)
 		return r;
-	if (out.len != sizeof(*names))
-		return error_set(err, ERROR_INTERNAL, EPROTO, "the host name got lost on its way");
-	names = (const struct utsname *)out.data;
 	e = img_new(cap->set, Img__Utsns, utsns);
 	if (!e)
 		return error_nomem(err);
-	e->nodename = arena_strdup(&cap->set->arena, names->nodename);
-	e->domainname = arena_strdup(&cap->set->arena, names->domainname);
+	e->nodename = arena_strdup(&cap->set->arena, names.nodename);
+	e->domainname = arena_strdup(&cap->set->arena, names.domainname);
 	if (!e->nodename || !e->domainname)
 		return error_nomem(err);
 	return image_add(cap->set, IMAGE_UTSNS, ns->id, &e->base, (struct bytes){ 0 }, err);
