@@ -212,8 +212,17 @@ static void ip_opts_restore(const Img__InetSk *sk, int fd)
 static void tcp_opts_restore(const Img__InetSk *sk, int fd)
 {
 	const Img__TcpOpts *tcp = sk->tcp_opts;
+	const Img__SkOpts *old = sk->opts;
 
-	if (!tcp || !sk_inet_is_tcp(sk))
+	if (!sk_inet_is_tcp(sk))
+		return;
+	if (old->has_tcp_keepcnt)
+		(void)sock_set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, old->tcp_keepcnt);
+	if (old->has_tcp_keepidle)
+		(void)sock_set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, old->tcp_keepidle);
+	if (old->has_tcp_keepintvl)
+		(void)sock_set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, old->tcp_keepintvl);
+	if (!tcp)
 		return;
 	if (tcp->has_nodelay)
 		(void)sock_set_int(fd, IPPROTO_TCP, TCP_NODELAY, tcp->nodelay);

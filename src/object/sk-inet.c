@@ -321,7 +321,9 @@ static int inet_capture(struct capture *cap, const struct fd_facts *facts, Img__
 	sk->opts = sock_opts_capture(cap, facts, sk->family, err);
 	if (!sk->opts)
 		return -ENOMEM;
-	r = addrs_capture(cap, facts->dup, sk, err);
+	r = sock_opts_note(cap, facts, sk->family, sk_inet_is_tcp(sk), err);
+	if (r == 0)
+		r = addrs_capture(cap, facts->dup, sk, err);
 	if (r == 0)
 		r = ifname_capture(cap, facts->dup, sk, err);
 	if (r == 0)

@@ -116,22 +116,19 @@ static int bind_path(struct unix_place *place, int fd, const char *path)
 }
 
 /* Directory and last component of the path. */
-static int split(struct unix_place *place, const char *path)
+static void split(struct unix_place *place, const char *path)
 {
 	const char *slash = strrchr(path, '/');
+	const char *base = place->sk->name_dir ? place->sk->name_dir : "/";
+	int len = slash ? (int)(slash - path) : 0;
 
 	(void)snprintf(place->file, sizeof(place->file), "%s", slash ? slash + 1 : path);
-	if (!slash) {
-		place->dir = place->sk->name_dir ? place->sk->name_dir : "/";
-		return 0;
-	}
-	/* A relative path of several components is not worth more than a note. */
-	if (path[0] != '/')
-		return -EOPNOTSUPP;
-	(void)snprintf(place->dir_buf, sizeof(place->dir_buf), "%.*s",
-		       slash == path ? 1 : (int)(slash - path), path);
+	if (path[0] == '/')
+		(void)snprintf(place->dir_buf, sizeof(place->dir_buf), "%.*s", len ? len : 1, path);
+	else
+		(void)snprintf(place->dir_buf, sizeof(place->dir_buf), "%.4096s/%.*s", base, len,
+			       path);
 	place->dir = place->dir_buf;
-	return 0;
 }
 
 int unix_place_bind(struct restore *rst, struct unix_place *place, const Img__UnixSk *sk, int fd,
@@ -154,9 +151,8 @@ int unix_place_bind(struct restore *rst, struct unix_place *place, const Img__Un
 	} else {
 		(void)snprintf(path, sizeof(path), "%.*s", (int)sk->name.len, sk->name.data);
 		place->deleted = sk->has_deleted && sk->deleted;
-		r = split(place, path);
-		if (r == 0)
-			r = bind_path(place, fd, path);
+		split(place, path);
+		r = bind_path(place, fd, path);
 	}
 	if (r < 0) {
 		restore_gap(rst, GAP_DEGRADED, "socket", 0, subject,

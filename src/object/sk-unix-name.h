@@ -16,7 +16,7 @@ struct unix_place {
 	bool deleted;	 /* the file goes away at the end */
 	char file[109];	 /* what connect() takes, relative to the directory; empty: abstract */
 	const char *dir; /* the directory of file */
-	char dir_buf[109];
+	char dir_buf[4096 + 109];
 };
 
 /*

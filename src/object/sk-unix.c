@@ -196,7 +196,9 @@ static int unix_capture(struct capture *cap, const struct fd_facts *facts, Img__
 	sk->opts = sock_opts_capture(cap, facts, AF_UNIX, err);
 	if (!sk->opts)
 		return -ENOMEM;
-	r = name_capture(cap, facts->dup, sk, err);
+	r = sock_opts_note(cap, facts, AF_UNIX, false, err);
+	if (r == 0)
+		r = name_capture(cap, facts->dup, sk, err);
 	if (r == 0 && sk->name.len && sk->name.data[0])
 		r = file_capture(cap, facts, sk, err);
 	if (r == 0)

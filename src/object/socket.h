@@ -87,6 +87,13 @@ Img__SkOpts *sock_opts_capture(struct capture *cap, const struct fd_facts *facts
 			       struct error *err) _must_check_;
 
 /*
+ * sock_opts_note - options that a program has set and the image format has no room for: one
+ * cosmetic gap that names them. Kernel TLS, which is more than an option, is a degrading one.
+ */
+int sock_opts_note(struct capture *cap, const struct fd_facts *facts, int family, bool tcp,
+		   struct error *err) _must_check_;
+
+/*
  * sock_opts_restore - set them; SO_REUSEADDR and SO_REUSEPORT are left to the kind, because they
  * decide whether others may bind. What the kernel refuses becomes a note.
  * @subject: for notes

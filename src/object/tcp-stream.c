@@ -396,6 +396,24 @@ static int window_set(int fd, const Img__InetSk *sk, const Img__TcpStream *ts, s
 	return step(set(fd, TCP_REPAIR_WINDOW, &window, sizeof(window)), "set windows", err);
 }
 
+/* A connection whose own address is on no interface is connected as a transparent one. */
+static int repair_connect(int fd, const union sock_addr *peer)
+{
+	bool v6 = peer->sa.sa_family == AF_INET6;
+	int level = v6 ? SOL_IPV6 : SOL_IP, name = v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT;
+	int r;
+
+	if (connect(fd, &peer->sa, addr_len(peer)) == 0)
+		return 0;
+	r = -errno;
+	if (sock_set_int(fd, level, name, 1) < 0)
+		return r;
+	if (connect(fd, &peer->sa, addr_len(peer)) == 0)
+		r = 0;
+	(void)sock_set_int(fd, level, name, 0);
+	return r;
+}
+
 int tcp_stream_open(struct restore *rst, const Img__InetSk *sk, int fd,
 		    const union sock_addr *local, const union sock_addr *peer, struct error *err)
 {
@@ -412,8 +430,9 @@ int tcp_stream_open(struct restore *rst, const Img__InetSk *sk, int fd,
 		r = seq_set(fd, QUEUE_SEND, seq_send(sk, ts) - ts->outq_len, err);
 	if (r < 0)
 		return r;
-	if (connect(fd, &peer->sa, addr_len(peer)) < 0)
-		return error_errno(err, errno, "cannot connect in repair mode");
+	r = repair_connect(fd, peer);
+	if (r < 0)
+		return error_errno(err, -r, "cannot connect in repair mode");
 	r = options_set(fd, ts, err);
 	if (r < 0 || rst->tcp_close)
 		return r;
@@ -507,6 +526,11 @@ int tcp_stream_finish(struct restore *rst, const Img__InetSk *sk, int fd,
 		if (r < 0)
 			return step(r, "send what was not sent", err);
 	}
+	/* Older images have these here. */
+	if (ts->has_nodelay && ts->nodelay)
+		(void)set_int(fd, TCP_NODELAY, 1);
+	if (ts->has_cork && ts->cork)
+		(void)set_int(fd, TCP_CORK, 1);
 	r = closing_restore(sk, ts, fd, local, peer, err);
 	if (set_int(fd, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP) < 0 && r == 0)
 		r = error_errno(err, errno, "cannot leave repair mode");

@@ -121,6 +121,7 @@ static void pair_is_restored(void **state)
 	assert_int_equal(stage_entry(&s, 0)->isk->backlog, 77);
 	assert_int_equal(stage_entry(&s, 1)->isk->state, TCP_ESTABLISHED);
 	assert_int_equal(stage_entry(&s, 1)->isk->dst_port, 7001);
+	stage_print_gaps(&s);
 	assert_int_equal(s.gaps.n, 0);
 	assert_int_equal(stage_copy(&s, 7, false, pair_check), 0);
 	assert_int_equal(stage_copy(&s, 0, false, pair_check), 0);

@@ -125,6 +125,14 @@ const Img__FileEntry *stage_entry(struct stage *s, int i)
 	return s->ids[i] ? file_captured(&s->cap, s->ids[i]) : NULL;
 }
 
+void stage_print_gaps(const struct stage *s)
+{
+	const struct gap *g;
+
+	for (g = s->gaps.first; g; g = g->next)
+		print_message("gap: %s: %s\n", g->subject, g->reason);
+}
+
 bool stage_has_gap(const struct stage *s, const char *text)
 {
 	const struct gap *g;

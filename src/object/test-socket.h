@@ -70,6 +70,7 @@ void stage_end(struct stage *s);
 
 /* The entry of told->fds[i], NULL when it became a gap. */
 const Img__FileEntry *stage_entry(struct stage *s, int i);
+void stage_print_gaps(const struct stage *s);
 bool stage_has_gap(const struct stage *s, const char *text);
 
 /* What a test sees inside the copy. */
