@@ -18,7 +18,7 @@ static const struct option_row options[] = {
 	{ "completion", 0, OPTION_FLAG, offsetof(struct help_options, completion), NULL,
 	  "Print a completion script for bash" },
 	{ "man", 0, OPTION_STRING, offsetof(struct help_options, man), "COMMAND",
-	  "Print a command's man page as scdoc source" },
+	  "Print a command's man page, or that of amber itself, as scdoc source" },
 	OPTION_END,
 };
 
@@ -55,6 +55,21 @@ static int overview(struct buf *text, struct error *err)
 	return r;
 }
 
+/* amber(1), which leads to the pages of the commands. */
+static int overview_man(struct buf *text, struct error *err)
+{
+	size_t i;
+	int r;
+
+	r = buf_printf(text, err,
+		       "amber(1)\n\n# NAME\n\namber - forensic container checkpoints\n\n"
+		       "# SYNOPSIS\n\n*amber* _COMMAND_ [OPTIONS] [ARGUMENTS]\n\n# COMMANDS\n\n");
+	for (i = 0; r == 0 && cli_commands[i]; i++)
+		r = buf_printf(text, err, "*amber-%s*(1)\n\t%s.\n\n", cli_commands[i]->row.name,
+			       cli_commands[i]->row.summary);
+	return r;
+}
+
 static int help_run(struct cli *cli, void *opaque, char **args, size_t n_args, struct error *err)
 {
 	const struct command_row *rows[32] = { NULL }, *row;
@@ -73,6 +88,10 @@ static int help_run(struct cli *cli, void *opaque, char **args, size_t n_args, s
 	}
 	if (!name) {
 		r = overview(&text, err);
+		return r < 0 ? r : print(&text);
+	}
+	if (o->man && strcmp(name, "amber") == 0) {
+		r = overview_man(&text, err);
 		return r < 0 ? r : print(&text);
 	}
 	row = row_of(name);
