@@ -48,7 +48,8 @@ struct checkpoint {
 
 /* namespaces.c - which namespaces the root task is in; fills cap.ns. Before the stop. */
 int checkpoint_identify_namespaces(struct checkpoint *c, struct error *err) _must_check_;
-/* Their contents: of those that change slowly before the stop, of the others in it, after the tasks. */
+/* Their contents: of those that change slowly before the stop, of the others in it, after the
+ * tasks. */
 int checkpoint_capture_namespaces_early(struct checkpoint *c, struct error *err) _must_check_;
 int checkpoint_capture_namespaces(struct checkpoint *c, struct error *err) _must_check_;
 /* The ids that the image set gives the root's namespaces; nested ones become gaps. */

@@ -2,8 +2,8 @@
 /*
  * gap: what could not be captured is data, not a log line.
  *
- * A capture never fails for one odd object; it records a gap that names the object, the reason and the
- * effect. Gaps are written to amber.json, shown by inspect and obeyed by restore.
+ * A capture never fails for one odd object; it records a gap that names the object, the reason and
+ * the effect. Gaps are written to amber.json, shown by inspect and obeyed by restore.
  */
 #pragma once
 
@@ -13,9 +13,9 @@
 
 /* What the gap takes from a later restore. */
 enum gap_effect {
-	GAP_COSMETIC,  /* a restore differs in a detail */
-	GAP_DEGRADED,  /* a restore works, this object is missing or reset in it */
-	GAP_FATAL,     /* the checkpoint can be read but not restored */
+	GAP_COSMETIC, /* a restore differs in a detail */
+	GAP_DEGRADED, /* a restore works, this object is missing or reset in it */
+	GAP_FATAL,    /* the checkpoint can be read but not restored */
 };
 
 struct gap {

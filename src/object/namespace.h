@@ -2,9 +2,9 @@
 /*
  * namespace: one kind of namespace, both directions.
  *
- * Capture works from outside, by /proc/<pid>/... where that tells enough, else in a short-lived child of
- * ours that joins the namespace (never forking inside the container's pid namespace). Restore works in
- * the sandbox's root task, which was born in new, empty namespaces of every kind.
+ * Capture works from outside, by /proc/<pid>/... where that tells enough, else in a short-lived
+ * child of ours that joins the namespace (never forking inside the container's pid namespace).
+ * Restore works in the sandbox's root task, which was born in new, empty namespaces of every kind.
  */
 #pragma once
 
@@ -14,11 +14,12 @@
 /* What a sandbox is made from besides the image set. */
 struct sandbox_spec {
 	const char *name;
-	const char *root;	/* directory that becomes / : an overlay of base and captured diff, made
-				 * by the controller's side of the sandbox; never NULL */
-	const char *scratch;	/* private directory (a tmpfs of the sandbox) for copies of bind sources */
-	int archive_rootfs;	/* unused by kinds */
-	bool share_host_net;	/* false: always isolated */
+	const char *root; /* directory that becomes / : an overlay of base and captured diff, made
+			   * by the controller's side of the sandbox; never NULL */
+	const char *
+		scratch; /* private directory (a tmpfs of the sandbox) for copies of bind sources */
+	int archive_rootfs;  /* unused by kinds */
+	bool share_host_net; /* false: always isolated */
 };
 
 struct namespace_kind {
@@ -30,8 +31,8 @@ struct namespace_kind {
 	bool early;
 	/* Contents of cap->ns[kind], into the set. Not called for the host's own namespaces. */
 	int (*capture)(struct capture *cap, const struct capture_ns *ns, struct error *err);
-	/* In the sandbox's root task, table order: user, uts, ipc, net, mnt, cgroup... id is the image's
-	 * (0: the images have nothing of this kind, so make a usable default). */
+	/* In the sandbox's root task, table order: user, uts, ipc, net, mnt, cgroup... id is the
+	 * image's (0: the images have nothing of this kind, so make a usable default). */
 	int (*restore)(struct restore *rst, const struct sandbox_spec *spec, uint32_t id,
 		       struct error *err);
 };

@@ -19,7 +19,7 @@ extern const struct task_kind
 	thread_area_kind; /* alternate stack, robust list, tid address, rseq */
 extern const struct task_kind seccomp_kind;
 extern const struct task_kind creds_kind;
-extern const struct task_kind fs_kind;	   /* working and root directory, umask */
+extern const struct task_kind fs_kind;	      /* working and root directory, umask */
 extern const struct task_kind file_lock_kind; /* restoring half; capture is with descriptors */
 extern const struct task_kind task_misc_kind; /* names, personality, oom, dumpable and the like */
 

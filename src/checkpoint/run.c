@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * checkpoint: see checkpoint.h. The steps of a capture, in order, each with what takes it back.
+ * run: checkpoint_run(). The steps of a capture, in order, each with what takes it back.
  *
  * Between `stop` and `resume` nothing may wait for anything but the tasks themselves. A failure at
  * any step undoes the earlier ones from the last to the first; the container always runs on.
