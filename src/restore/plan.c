@@ -129,8 +129,9 @@ static bool resolve_orphan(struct plan *plan, struct plan_node *node, struct pla
 	return true;
 }
 
-/* Find a mother that can bear the node in a session. */
-static bool resolve(struct plan *plan, struct plan_node *node, pid_t sid)
+/* Find a mother that can bear the node in a session; with stand_ins, dead relatives may be played.
+ */
+static bool resolve(struct plan *plan, struct plan_node *node, pid_t sid, bool stand_ins)
 {
 	struct plan_node *parent = parent_of(plan, node);
 
@@ -140,14 +141,17 @@ static bool resolve(struct plan *plan, struct plan_node *node, pid_t sid)
 		      */
 		return sid == 0;
 
+	/* What is most likely what really happened comes first. */
 	if (final_sid(parent) == sid) {
 		node->mother = parent;
-	} else if (parent->setsid && resolve(plan, parent, sid)) {
+	} else if (parent->setsid && resolve(plan, parent, sid, false)) {
 		node->mother = parent;
 		node->early = true;
-	} else if (adopts(plan, parent)) {
-		if (!resolve_orphan(plan, node, parent, sid))
-			return false;
+	} else if (stand_ins && adopts(plan, parent) && resolve_orphan(plan, node, parent, sid)) {
+		node->early = false;
+	} else if (stand_ins && parent->setsid && resolve(plan, parent, sid, true)) {
+		node->mother = parent;
+		node->early = true;
 	} else {
 		return false;
 	}
@@ -165,7 +169,7 @@ static void plan_sessions(struct plan *plan)
 		struct plan_node *node = &plan->nodes[i];
 		char subject[32];
 
-		if (node->setsid || resolve(plan, node, node->task->sid) || node == plan->top)
+		if (node->setsid || resolve(plan, node, node->task->sid, true) || node == plan->top)
 			continue;
 		node->no_session = true;
 		node->mother = parent_of(plan, node);
