@@ -417,6 +417,20 @@ static int contents_capture(struct capture *cap, struct error *err)
 	return 0;
 }
 
+/* What is brought in from outside is not the container's, but a reader must know that it is not
+ * here. */
+static int outside_gap(struct capture *cap, const struct proc_mount *m)
+{
+	const char *path = mount_source_on_host(&cap->mounts->host, mount_kdev(m), m->root,
+						&cap->mounts->arena);
+	char reason[512];
+
+	snprintf(reason, sizeof(reason),
+		 "comes from outside (%s): its content is not in the checkpoint",
+		 path ?: m->source);
+	return mount_gap(cap, strcmp(m->root, "/") ? GAP_COSMETIC : GAP_DEGRADED, m, reason);
+}
+
 /* What restore will not be able to bring back is known now. */
 static int mount_foresee(struct capture *cap, const struct proc_mount *m)
 {
@@ -428,11 +442,7 @@ static int mount_foresee(struct capture *cap, const struct proc_mount *m)
 		return mount_gap(cap, GAP_COSMETIC, m,
 				 "the host's devices: a restore shows a small /dev of its own");
 	case MOUNT_STORAGE:
-		if (!mount_external(cap, m) || strcmp(m->root, "/") != 0)
-			return 0;
-		return mount_gap(
-			cap, GAP_DEGRADED, m,
-			"a file system of its own, whose content is not in the checkpoint");
+		return mount_external(cap, m) ? outside_gap(cap, m) : 0;
 	default:
 		return 0;
 	}

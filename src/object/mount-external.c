@@ -2,9 +2,8 @@
 /*
  * mount-external: private copies of what a container was given from outside; see mount.h.
  *
- * The images are not trusted: what they name on this host is given to the sandbox only where any
- * user of the host could read it, and never as a whole tree of the system. Nothing of it can be
- * written to.
+ * The images are not trusted: files that only root may read, homes and the trees of the system
+ * itself are not handed out, whatever the images say. Nothing of the host can be written to.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,22 +42,47 @@ const char *mount_source_on_host(const struct proc_mounts *host, uint32_t kdev, 
 			    *best_rest || !strcmp(best->mountpoint, "/") ? "/" : "", best_rest);
 }
 
-/* Directories that are the system itself; their subdirectories may well be volumes. */
-static bool system_directory(const char *path)
+/*
+ * Directories that are the system itself, whose subdirectories may well be volumes; and trees of
+ * which nothing is handed out, whatever the images say that they were.
+ */
+static bool refused(const char *path, bool directory)
 {
-	static const char *const dirs[] = { "/",	"/bin",	    "/boot",	"/dev",	   "/etc",
-					    "/home",	"/lib",	    "/lib64",	"/media",  "/mnt",
-					    "/opt",	"/proc",    "/root",	"/run",	   "/sbin",
-					    "/srv",	"/sys",	    "/tmp",	"/usr",	   "/var",
-					    "/var/lib", "/var/log", "/var/run", "/var/tmp" };
+	static const char *const system[] = { "/",
+					      "/bin",
+					      "/lib",
+					      "/lib64",
+					      "/media",
+					      "/mnt",
+					      "/opt",
+					      "/run",
+					      "/sbin",
+					      "/srv",
+					      "/tmp",
+					      "/usr",
+					      "/var",
+					      "/etc",
+					      "/var/lib",
+					      "/var/log",
+					      "/var/run",
+					      "/var/tmp",
+					      "/var/lib/containers",
+					      "/var/lib/containerd",
+					      "/var/lib/docker" };
+	static const char *const trees[] = { "/boot", "/dev", "/home", "/proc", "/root", "/sys" };
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(dirs); i++)
-		if (!strcmp(path, dirs[i]))
+	for (i = 0; i < ARRAY_SIZE(system); i++)
+		if (!strcmp(path, system[i]))
 			return true;
-	return mount_below(path, "/proc", NULL) || mount_below(path, "/sys", NULL) ||
-	       mount_below(path, "/dev", NULL) || mount_below(path, "/root", NULL) ||
-	       mount_below(path, "/boot", NULL) || mount_below(path, "/home", NULL);
+	for (i = 0; i < ARRAY_SIZE(trees); i++)
+		if (mount_below(path, trees[i], NULL))
+			return true;
+	if (mount_below(path, "/var/lib/kubelet", NULL) &&
+	    !mount_below(path, "/var/lib/kubelet/pods", NULL))
+		return true;
+	return directory && mount_below(path, "/etc", NULL) &&
+	       !mount_below(path, "/etc/ssl/certs", NULL);
 }
 
 static int copy_file(const struct sandbox_spec *spec, const char *name, int from,
@@ -140,18 +164,16 @@ int mount_external_copy(struct restore *rst, const struct sandbox_spec *spec, co
 		*ret_why = "its source is not on this host";
 		return 1;
 	}
+	*ret_why = "its source on this host is not for a copy to see";
 	if (S_ISREG(st.st_mode)) {
-		if (!(st.st_mode & S_IROTH) || st.st_size > FILE_MAX || system_directory(path)) {
-			*ret_why = st.st_size > FILE_MAX ? "its source is too large to be copied"
-							 : "its source on this host is not public";
+		if (st.st_size > FILE_MAX)
+			*ret_why = "its source is too large to be copied";
+		if (!(st.st_mode & S_IROTH) || st.st_size > FILE_MAX || refused(path, false))
 			return 1;
-		}
 		r = copy_file(spec, name, fd, &st, ret_fd, err);
 	} else if (S_ISDIR(st.st_mode)) {
-		if (!(st.st_mode & S_IROTH) || !(st.st_mode & S_IXOTH) || system_directory(path)) {
-			*ret_why = "its source on this host is not public";
+		if (refused(path, true))
 			return 1;
-		}
 		r = overlay_directory(spec, name, fd, &st, ret_fd, err);
 	} else {
 		*ret_why = "its source is a socket, pipe or device of this host";
