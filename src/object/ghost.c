@@ -424,3 +424,23 @@ int ghost_open(struct restore *rst, const Img__RegFile *reg, const Img__RemapFil
 	parents_remove(path, made);
 	return r;
 }
+
+int linked_open(struct restore *rst, const Img__RegFile *reg, const Img__RemapFilePath *remap,
+		int flags, int *ret_fd, struct error *err)
+{
+	const struct restore_file *file = restore_file_find(rst, remap->remap_id);
+	const char *name = file && file->entry->reg ? file->entry->reg->name : NULL;
+	bool linked;
+	int fd;
+
+	linked = name && linkat(AT_FDCWD, name, AT_FDCWD, reg->name, 0) == 0;
+	fd = name ? open(linked ? reg->name : name, flags | O_CLOEXEC) : -1;
+	if (fd < 0)
+		restore_gap(rst, GAP_DEGRADED, "file", 0, reg->name,
+			    "the other name of the deleted file, %s, cannot be opened: %s",
+			    name ? name : "which is missing", strerror(name ? errno : ENOENT));
+	if (linked)
+		(void)unlink(reg->name);
+	*ret_fd = fd;
+	return fd < 0 ? RESTORE_GAP : 0;
+}

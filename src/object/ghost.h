@@ -31,3 +31,10 @@ const Img__RemapFilePath *ghost_of(const struct image_set *set, uint32_t reg_id)
  */
 int ghost_open(struct restore *rst, const Img__RegFile *reg, const Img__RemapFilePath *remap,
 	       int flags, int *ret_fd, struct error *err) _must_check_;
+
+/*
+ * linked_open - open an entry whose remap is LINKED: stock CRIU had given the inode another name.
+ * It gets its own name back for the moment of opening. Returns 0, RESTORE_GAP, or an error.
+ */
+int linked_open(struct restore *rst, const Img__RegFile *reg, const Img__RemapFilePath *remap,
+		int flags, int *ret_fd, struct error *err) _must_check_;

@@ -362,6 +362,8 @@ int reg_file_open(struct restore *rst, const Img__RegFile *reg, int *ret_fd, str
 
 	if (ghost)
 		r = ghost_open(rst, reg, remap, open_flags(reg), &fd, err);
+	else if (remap && remap->has_remap_type && remap->remap_type == IMG__REMAP_TYPE__LINKED)
+		r = linked_open(rst, reg, remap, open_flags(reg), &fd, err);
 	else
 		r = open_named(rst, reg, &fd);
 	if (r)
