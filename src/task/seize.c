@@ -393,6 +393,9 @@ static int let_go(struct thread *thread, uint64_t patience_ns, struct error *err
 	if (!thread->stopped) {
 		(void)trace_interrupt(thread->tid);
 		trace_wait(thread->tid, deadline, &event);
+		/* This stop too must not show as an EINTR. */
+		if (event.kind == TRACE_STOP)
+			thread->stopped = settle_thread(thread, NULL) == 0;
 	}
 	if (event.kind == TRACE_NONE)
 		return -EAGAIN;
