@@ -3,10 +3,10 @@
  * restore: what every kind of object has in hand while a sandbox is built.
  *
  * The controller (restore/) parses the image set and forks; the sandbox's root task and every task
- * below it are forks of the controller, so each finds the whole parsed set in its own memory. The root
- * task opens *all* open file descriptions of the checkpoint; its children inherit them, put theirs at
- * their numbers and close the rest. A restore never guesses: what cannot be brought back becomes a note
- * (restore_gap) or, where the copy would lie about it, an error.
+ * below it are forks of the controller, so each finds the whole parsed set in its own memory. The
+ * root task opens *all* open file descriptions of the checkpoint; its children inherit them, put
+ * theirs at their numbers and close the rest. A restore never guesses: what cannot be brought back
+ * becomes a note (restore_gap) or, where the copy would lie about it, an error.
  */
 #pragma once
 
@@ -16,11 +16,12 @@
 #include "image/schema.h"
 #include "object/capture.h"
 
-/* Positive outcome of open(), connect(), attach(): not restored, a gap says why; go on without it. */
+/* Positive outcome of open(), connect(), attach(): not restored, a gap says why; go on without it.
+ */
 #define RESTORE_GAP 1
 
 struct restore_thread {
-	pid_t tid;	/* as in the image: in the container's pid namespace */
+	pid_t tid; /* as in the image: in the container's pid namespace */
 	Img__Core *core;
 };
 
@@ -28,7 +29,7 @@ struct restore_task {
 	Img__Pstree *item;
 	Img__Core *core;
 	Img__TaskKobjIds *ids;
-	Img__Mm *mm;	     /* NULL for a zombie */
+	Img__Mm *mm; /* NULL for a zombie */
 	Img__Fs *fs;
 	struct image *fdinfo;
 	struct image *pagemap;
@@ -50,7 +51,8 @@ struct restore_file {
 struct pages_file;
 struct tty_pool;
 struct unix_pool;
-struct restore_shared; /* memory shared by the controller and all tasks: notes, first error, barriers */
+struct restore_shared; /* memory shared by the controller and all tasks: notes, first error,
+			  barriers */
 
 struct restore {
 	struct op *op;
@@ -63,14 +65,15 @@ struct restore {
 	size_t n_files;
 	int fd_base; /* greater than any descriptor number of any task */
 	bool tcp_close;
-	uint32_t ns_mask; /* CLONE_NEW* flags of the namespaces that the images describe */
+	uint32_t ns_mask;	   /* CLONE_NEW* flags of the namespaces that the images describe */
 	struct image *mountpoints; /* of the root's mount namespace, NULL = none in the images */
-	void *mounts; /* object/mount.h: restored mounts by image mnt_id */
+	void *mounts;		   /* object/mount.h: restored mounts by image mnt_id */
 	const struct pages_file *pages; /* memory/fill.h: contents of memory, open in all tasks */
 	size_t n_pages;
 	struct tty_pool *ttys;	  /* object/tty.c: terminals made so far */
 	struct unix_pool *unixes; /* object/sk-unix-restore.c: sockets that hang together */
-	int console_fd; /* takes what goes to a reader outside (stdout, stderr, terminals); -1: lost */
+	int console_fd; /* takes what goes to a reader outside (stdout, stderr, terminals); -1: lost
+			 */
 };
 
 /* restore_file_find - the open description of a FileEntry id, NULL when there is none. */
@@ -88,8 +91,9 @@ void restore_gap(struct restore *rst, enum gap_effect effect, const char *kind, 
 
 /*
  * restore_hold - keep a descriptor of the root task open for as long as the sandbox lives.
- * The far end of what reached outside of the container (a terminal's master) must stay open although
- * no task of the copy has it. The controller takes it over (pidfd_getfd) before the tasks run on.
+ * The far end of what reached outside of the container (a terminal's master) must stay open
+ * although no task of the copy has it. The controller takes it over (pidfd_getfd) before the tasks
+ * run on.
  * @drain: copy what can be read from it to the console
  */
 void restore_hold(struct restore *rst, int fd, bool drain);
