@@ -122,15 +122,19 @@ int64_t arch_loop_error(const struct user_regs_struct *regs);
  * stack. The first undoes the mapping and goes to the second, which restores everything.
  */
 struct arch_way_home {
-	uint64_t addr; /* of the bytes, below the thread's stack pointer and its red zone */
+	uint64_t addr; /* of the bytes */
 	uint64_t undo,
 		home; /* stack pointers with which a CALL gadget returns into one or the other */
 	uint64_t home_frame; /* stack pointer for rt_sigreturn into undo, for loop_header */
 	struct buf bytes;
 };
 
+/* The last bytes of every way home: what is found above them is left from a death of ours. */
+extern const unsigned char arch_way_home_mark[16];
+
 struct arch_way_home_plan {
 	const struct user_regs_struct *home;
+	uint64_t end; /* the frames lie below this address */
 	uint64_t mask;
 	struct bytes xstate;
 	uint64_t call, sigreturn;	/* gadgets */
@@ -141,8 +145,11 @@ struct arch_way_home_plan {
 int arch_way_home(const struct arch_way_home_plan *plan, struct arch_way_home *ret,
 		  struct error *err) _must_check_;
 
-/* Bytes below the stack pointer that arch_way_home() needs at most, for this xstate. */
+/* Bytes, red zone included, that arch_way_home() needs at most, for this xstate. */
 size_t arch_way_home_room(size_t xstate_len);
+
+/* What belongs to a function although it lies below its stack pointer. */
+#define ARCH_RED_ZONE 128
 
 /* Where mappings may lie. */
 #define ARCH_TASK_MIN 0x10000ULL

@@ -17,13 +17,13 @@
 
 #include "kernel/proc-maps.h"
 #include "kernel/process-vm.h"
+#include "task/place.h"
 #include "task/regs.h"
 #include "task/session.h"
 #include "task/settle.h"
 #include "task/trace.h"
 
 #define SIZE_SMALL ((size_t)64 << 10) /* for tasks with tight limits */
-#define GAP_MARGIN ((uint64_t)1 << 21)
 
 static uint64_t bit(int signal)
 {
@@ -52,55 +52,17 @@ static int choose_trap(const struct thread *thread)
 	return 0;
 }
 
-/*
- * Is what lies below this thread's stack pointer surely dead? So it is on the main thread's stack,
- * and on one that a thread library made: its guard is below it, the thread's TLS above. Elsewhere
- * (goroutines, coroutines) another object may begin right there.
- */
-static bool stack_is_free(const struct thread *thread, const struct proc_maps *maps, size_t room)
-{
-	uint64_t sp = arch_sp(&thread->regs), tls = arch_tls(&thread->regs);
-	const struct proc_vma *vma = proc_maps_find(maps, sp - 1), *guard;
-
-	if (!vma || vma->shared || !(vma->prot & PROT_WRITE) || sp - vma->start < room)
-		return false;
-	if (vma->kind == PROC_VMA_STACK)
-		return true;
-	if (vma->kind != PROC_VMA_ANON || vma == maps->vmas || tls < sp || tls >= vma->end)
-		return false;
-	guard = vma - 1;
-	return guard->end == vma->start && !guard->prot;
-}
-
-static bool way_possible(const struct thread *thread, const struct proc_maps *maps,
-			 const struct gadgets *gadgets, size_t room)
+/* Where the way home can lie: the address behind it, 0 = nowhere. */
+static uint64_t way_place(const struct thread *thread, const struct proc_maps *maps,
+			  const struct gadgets *gadgets, size_t room)
 {
 	/* It would lead back to a wait of which nothing is known any more. */
 	if (arch_restarted(&thread->regs) && !thread->restarted_nr)
-		return false;
-	return gadgets->at[ARCH_GADGET_CALL] && gadgets->at[ARCH_GADGET_SIGRETURN] &&
-	       stack_is_free(thread, maps, room) && !regs_shadow_stack(thread);
-}
-
-/* Where nothing lies and nothing will grow: the middle of the largest hole. */
-static uint64_t choose_place(const struct proc_maps *maps, size_t size)
-{
-	uint64_t end = ARCH_TASK_MIN, start = 0, length = 0;
-
-	for (size_t i = 0; i <= maps->n_vmas; i++) {
-		uint64_t next =
-			i < maps->n_vmas ? MIN(maps->vmas[i].start, ARCH_TASK_MAX) : ARCH_TASK_MAX;
-
-		if (next > end && next - end > length) {
-			start = end;
-			length = next - end;
-		}
-		if (i < maps->n_vmas)
-			end = MAX(end, maps->vmas[i].end);
-	}
-	if (length < size + 2 * GAP_MARGIN)
 		return 0;
-	return (start + (length - size) / 2) & ~(AMBER_PAGE_SIZE - 1);
+	if (!gadgets->at[ARCH_GADGET_CALL] || !gadgets->at[ARCH_GADGET_SIGRETURN] ||
+	    regs_shadow_stack(thread))
+		return 0;
+	return place_on_stack(thread, maps, room);
 }
 
 /*
@@ -143,10 +105,11 @@ static void fill_header(struct script *s)
 }
 
 /* Write the way home below the stack, what is there kept. Nothing points at it yet. */
-static int lay_way(struct script *s, struct bytes xstate, struct error *err)
+static int lay_way(struct script *s, struct bytes xstate, uint64_t end, struct error *err)
 {
 	struct user_regs_struct home;
 	struct arch_way_home_plan plan = { .home = &home,
+					   .end = end,
 					   .mask = s->home_mask,
 					   .xstate = xstate,
 					   .call = s->gadgets.at[ARCH_GADGET_CALL],
@@ -228,13 +191,13 @@ static int map_scratch(struct script *s, int64_t *ret_result, struct error *err)
 			way ? s->way.undo : arch_sp(&s->home), SYS_mmap, args, ret_result, err);
 }
 
-static int borrow(struct script *s, struct bytes xstate, bool way, struct error *err)
+static int borrow(struct script *s, struct bytes xstate, uint64_t way, struct error *err)
 {
 	int64_t result = 0;
 	int r = 0;
 
 	if (way)
-		r = lay_way(s, xstate, err);
+		r = lay_way(s, xstate, way, err);
 	if (r == 0)
 		r = suspend_seccomp(s, err);
 	if (r == 0) {
@@ -276,7 +239,7 @@ static int try_begin(struct op *op, struct thread *thread, const struct proc_map
 	s->gadgets = *gadgets;
 	s->trap_signal = choose_trap(thread);
 	s->mask = s->trap_signal ? ~bit(s->trap_signal) : ~0ULL;
-	s->code = choose_place(maps, size);
+	s->code = place_in_hole(maps, size);
 	s->mem_fd = openat(thread->task->proc_fd, "mem", O_RDWR | O_CLOEXEC);
 	room = arch_way_home_room(xstate.len);
 	if (!s->code)
@@ -287,7 +250,7 @@ static int try_begin(struct op *op, struct thread *thread, const struct proc_map
 				thread->task->comm);
 	else
 		r = borrow(s, (struct bytes){ xstate.data, xstate.len },
-			   way_possible(thread, maps, gadgets, room), err);
+			   way_place(thread, maps, gadgets, room), err);
 	if (r < 0) {
 		session_free(s);
 		return r;
@@ -298,16 +261,14 @@ static int try_begin(struct op *op, struct thread *thread, const struct proc_map
 
 /* The thread asked for, or one of the same task that can always find home. */
 static struct thread *choose_thread(struct thread *wanted, bool exact, const struct proc_maps *maps,
-				    const struct gadgets *gadgets)
+				    const struct gadgets *gadgets, size_t room)
 {
-	/* What any machine's FPU state may need, so that the choice does not depend on its size. */
-	size_t room = arch_way_home_room(4096);
 	struct thread *thread;
 
-	if (exact || way_possible(wanted, maps, gadgets, room))
+	if (exact || way_place(wanted, maps, gadgets, room))
 		return wanted;
 	foreach_thread (thread, wanted->task)
-		if (way_possible(thread, maps, gadgets, room))
+		if (way_place(thread, maps, gadgets, room))
 			return thread;
 	return wanted;
 }
@@ -316,6 +277,7 @@ int script_begin(struct op *op, struct task_tree *tree, struct thread *thread, b
 		 struct script **ret, struct error *err)
 {
 	const struct task *task = thread->task;
+	_cleanup_buf_ struct buf xstate = BUF_INIT;
 	struct arena scratch = ARENA_INIT;
 	struct gadgets gadgets;
 	struct proc_maps maps;
@@ -332,8 +294,11 @@ int script_begin(struct op *op, struct task_tree *tree, struct thread *thread, b
 		r = error_set(err, ERROR_SYSTEM, ENOEXEC,
 			      "task %d (%s) has no instruction from which to make a call",
 			      task->pid, task->comm);
+	if (r == 0)
+		r = regs_get_xstate(thread, &xstate, err);
 	if (r == 0) {
-		thread = choose_thread(thread, exact, &maps, &gadgets);
+		thread = choose_thread(thread, exact, &maps, &gadgets,
+				       arch_way_home_room(xstate.len));
 		r = try_begin(op, thread, &maps, &gadgets, SCRIPT_CAPACITY, ret, err);
 		if (r == -ENOMEM || r == -EAGAIN) {
 			error_clear(err);

@@ -17,13 +17,14 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <ucontext.h>
 
 #include "task/victim.h"
 
 #include <cmocka.h>
 
 #define KILLS_DEFAULT 400
-#define KINDS	      6
+#define KINDS	      7
 #define POLLER	      2
 
 static struct op test_op;
@@ -175,6 +176,30 @@ static void masked(struct victim_page *page, void *arg)
 	}
 }
 
+static struct victim_page *context_page;
+
+static void check_here(void)
+{
+	checker(context_page, NULL);
+}
+
+/* On a stack in the middle of nowhere, with every signal caught, as Go programs are. */
+static void on_own_stack(struct victim_page *page, void *arg)
+{
+	static char stack[65536];
+	ucontext_t here, there;
+
+	for (int i = 1; i < 64; i++)
+		signal(i, on_signal);
+	context_page = page;
+	getcontext(&there);
+	there.uc_stack.ss_sp = stack;
+	there.uc_stack.ss_size = sizeof(stack);
+	there.uc_link = &here;
+	makecontext(&there, check_here, 0);
+	swapcontext(&here, &there);
+}
+
 /* What is killed: stop, run scripts that hold a descriptor in between, let go, again. */
 static void tracer(const struct victim *v, size_t n)
 {
@@ -229,8 +254,10 @@ static int look_after(struct victim *v, const char *maps, const char *mask)
 	uint64_t deadline;
 	char text[128];
 
-	if (!victim_moves(v))
-		fail_msg("victim %d stands still: %s", v->pid, v->page->text);
+	if (!victim_moves(v)) {
+		victim_status(v->pid, "State", text);
+		fail_msg("victim %d stands still (%s): %s", v->pid, text, v->page->text);
+	}
 	deadline = clock_ns() + 1000 * 1000000ULL;
 	do {
 		free(now);
@@ -269,7 +296,8 @@ static unsigned count_fds(pid_t pid)
 
 static void killed_at_any_instant(void **state)
 {
-	static victim_fn *const kinds[KINDS] = { checker, sleeper, poller, player, caller, masked };
+	static victim_fn *const kinds[KINDS] = { checker, sleeper, poller,	player,
+						 caller,  masked,  on_own_stack };
 	char *maps[KINDS], mask[KINDS][128];
 	unsigned n = kills(), fds[KINDS], open_after = 0;
 	struct victim v[KINDS];

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -221,9 +222,18 @@ static void stopped_call_by_call(void **state)
 }
 
 static struct victim_page *context_page;
+static bool without_main_stack;
 
 static void spin_here(void)
 {
+	unsigned long start, end;
+	char line[256];
+	FILE *maps = fopen("/proc/self/maps", "re");
+
+	while (maps && fgets(line, sizeof(line), maps))
+		if (without_main_stack && strstr(line, "[stack]") &&
+		    sscanf(line, "%lx-%lx", &start, &end) == 2)
+			munmap((void *)start, end - start);
 	spin(context_page, NULL);
 }
 
@@ -234,6 +244,7 @@ static void on_own_stack(struct victim_page *page, void *arg)
 	ucontext_t here, there;
 
 	context_page = page;
+	without_main_stack = arg != NULL;
 	getcontext(&there);
 	there.uc_stack.ss_sp = stack;
 	there.uc_stack.ss_size = sizeof(stack);
@@ -247,7 +258,7 @@ static void without_a_safe_stack(void **state)
 	struct task_tree tree;
 	struct victim v;
 
-	victim_start(&v, on_own_stack, NULL);
+	victim_start(&v, on_own_stack, *state);
 	for (int i = 0; i < 10; i++) {
 		victim_stop(&test_op, &v, 1, &tree);
 		victim_script(&test_op, &tree, tree.tasks[0]);

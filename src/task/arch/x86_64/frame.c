@@ -16,7 +16,6 @@
 
 #include "task/arch.h"
 
-#define RED_ZONE      128
 #define XSTATE_ALIGN  64
 #define XSTATE_LEGACY 512 /* FXSAVE area */
 #define XSTATE_MIN    (XSTATE_LEGACY + 64)
@@ -35,6 +34,8 @@ struct fp_sw_bytes {
 	uint64_t xfeatures;
 	uint32_t xstate_size, padding[7];
 };
+
+const unsigned char arch_way_home_mark[16] = "amber: way home";
 
 /* The kernel's struct rt_sigframe up to the siginfo, which rt_sigreturn does not read. */
 struct frame {
@@ -75,7 +76,8 @@ static size_t xstate_used(struct bytes xstate)
 
 size_t arch_way_home_room(size_t xstate_len)
 {
-	return RED_ZONE + 2 * XSTATE_ALIGN + xstate_len + 2 * sizeof(struct frame) + 16;
+	return ARCH_RED_ZONE + 2 * XSTATE_ALIGN + xstate_len + 2 * sizeof(struct frame) +
+	       sizeof(arch_way_home_mark) + 16;
 }
 
 static void frame_fill(struct frame *f, const struct user_regs_struct *r,
@@ -125,8 +127,9 @@ int arch_way_home(const struct arch_way_home_plan *plan, struct arch_way_home *r
 	if (!used)
 		return error_set(err, ERROR_SYSTEM, ENOEXEC,
 				 "FPU state of %zu bytes is of an unknown kind", plan->xstate.len);
-	end = (regs.rsp - RED_ZONE) & ~7ULL;
-	fpstate = (end - used - sizeof(magic2)) & ~(uint64_t)(XSTATE_ALIGN - 1);
+	end = plan->end & ~7ULL;
+	fpstate = (end - sizeof(arch_way_home_mark) - used - sizeof(magic2)) &
+		  ~(uint64_t)(XSTATE_ALIGN - 1);
 	home = fpstate - sizeof(struct frame);
 	undo = home - sizeof(struct frame);
 
@@ -147,6 +150,8 @@ int arch_way_home(const struct arch_way_home_plan *plan, struct arch_way_home *r
 	sw.extended_size = (uint32_t)(used + sizeof(magic2));
 	memcpy(ret->bytes.data + sizeof(frames) + XSTATE_SW, &sw, sizeof(sw));
 	memcpy(ret->bytes.data + sizeof(frames) + used, &magic2, sizeof(magic2));
+	memcpy(ret->bytes.data + ret->bytes.len - sizeof(arch_way_home_mark), arch_way_home_mark,
+	       sizeof(arch_way_home_mark));
 	ret->addr = undo;
 	ret->undo = undo;
 	ret->home = home;
