@@ -338,9 +338,13 @@ static void exact_thread(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(many_calls),		cmocka_unit_test(registers_stay),
-		cmocka_unit_test(seccomp_is_suspended), cmocka_unit_test(stopped_call_by_call),
-		cmocka_unit_test(without_a_safe_stack), cmocka_unit_test(script_in_group_stop),
+		cmocka_unit_test(many_calls),
+		cmocka_unit_test(registers_stay),
+		cmocka_unit_test(seccomp_is_suspended),
+		cmocka_unit_test(stopped_call_by_call),
+		cmocka_unit_test(without_a_safe_stack),
+		cmocka_unit_test_prestate(without_a_safe_stack, (void *)"no main stack either"),
+		cmocka_unit_test(script_in_group_stop),
 		cmocka_unit_test(exact_thread),
 	};
 
