@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * examine: see examine.h. Opening and metadata are here; the tables are in tables.c.
+ * examine: see examine.h. Opening and metadata are here; images and tables are in tables.c.
  */
 #include "examine/examine.h"
 
@@ -11,10 +11,8 @@
 #include <sys/stat.h>
 
 #include "base/fd.h"
-#include "examine/tables.h"
 
 #define METADATA_MAX ((size_t)JSON_BYTES_MAX)
-#define IMAGES	     "checkpoint/"
 
 int examine_problem(struct examine *x, const char *name, struct error *err, const char *fmt, ...)
 {
@@ -111,61 +109,6 @@ int examine_open(struct examine *x, const char *path, struct error *err)
 				  error_set(err, ERROR_INPUT, EINVAL, "%s holds no files", path),
 				  "is this a checkpoint archive (a tar file)?");
 	return read_all_metadata(x, err);
-}
-
-/* An archive whose images lie at the top, as when an image directory was packed by hand. */
-static int load_top(struct examine *x, struct error *err)
-{
-	const struct tar_member *m;
-	struct error why = ERROR_INIT;
-	size_t i;
-	int r;
-
-	for (i = 0; i < x->archive.n_members; i++) {
-		m = &x->archive.members[i];
-		if (m->type != '0' || strchr(m->name, '/') || strcmp(m->name, "stats-dump") == 0)
-			continue;
-		r = image_parse(&x->set, m->name, archive_member_data(&x->archive, m), &why);
-		if (r == -ENOMEM)
-			return error_nomem(err);
-		if (r < 0 && examine_problem(x, m->name, err, "%s", why.text) < 0)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-static int load_directory(struct examine *x, struct error *err)
-{
-	_cleanup_close_ int below = openat(x->dir_fd, IMAGES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct error why = ERROR_INIT;
-	int r;
-
-	r = image_set_load_dir(&x->set, below >= 0 ? below : x->dir_fd, &x->map, &why);
-	if (r == -ENOMEM)
-		return error_nomem(err);
-	return r < 0 ? examine_problem(x, x->path, err, "%s", why.text) : 0;
-}
-
-static int load_archive(struct examine *x, struct error *err)
-{
-	size_t i;
-	int r;
-
-	r = archive_load_images(&x->archive, &x->set, err);
-	if (r < 0)
-		return r;
-	for (i = 0; i < x->archive.n_members; i++)
-		if (strncmp(x->archive.members[i].name, IMAGES, strlen(IMAGES)) == 0)
-			return 0;
-	return load_top(x, err);
-}
-
-int examine_load(struct examine *x, struct error *err)
-{
-	int r;
-
-	r = x->dir_fd >= 0 ? load_directory(x, err) : load_archive(x, err);
-	return r < 0 ? r : examine_tables_make(x, err);
 }
 
 void examine_deinit(struct examine *x)

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tables: who belongs to whom: tasks with their images, descriptors with their open files.
+ * tables: examine_load(): the images, and who belongs to whom: tasks with their images,
+ * descriptors with their open files.
  *
  * Ids come from hostile images: doubles, loops and dangling ids are allowed in the tables and hurt
  * nobody.
  */
-#include "examine/tables.h"
+#include "examine/examine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define IMAGES "checkpoint/"
 
 /* Where the message of each type is: in a FileEntry, or in an image of its own (older sets). */
 static const struct {
@@ -324,7 +328,7 @@ static int note_holders(struct examine *x, struct error *err)
 	return 0;
 }
 
-int examine_tables_make(struct examine *x, struct error *err)
+static int make_tables(struct examine *x, struct error *err)
 {
 	int r;
 
@@ -336,4 +340,59 @@ int examine_tables_make(struct examine *x, struct error *err)
 	if (r == 0)
 		r = note_holders(x, err);
 	return r < 0 ? r : note_queues(x, err);
+}
+
+/* An archive whose images lie at the top, as when an image directory was packed by hand. */
+static int load_top(struct examine *x, struct error *err)
+{
+	const struct tar_member *m;
+	struct error why = ERROR_INIT;
+	size_t i;
+	int r;
+
+	for (i = 0; i < x->archive.n_members; i++) {
+		m = &x->archive.members[i];
+		if (m->type != '0' || strchr(m->name, '/') || strcmp(m->name, "stats-dump") == 0)
+			continue;
+		r = image_parse(&x->set, m->name, archive_member_data(&x->archive, m), &why);
+		if (r == -ENOMEM)
+			return error_nomem(err);
+		if (r < 0 && examine_problem(x, m->name, err, "%s", why.text) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int load_directory(struct examine *x, struct error *err)
+{
+	_cleanup_close_ int below = openat(x->dir_fd, IMAGES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct error why = ERROR_INIT;
+	int r;
+
+	r = image_set_load_dir(&x->set, below >= 0 ? below : x->dir_fd, &x->map, &why);
+	if (r == -ENOMEM)
+		return error_nomem(err);
+	return r < 0 ? examine_problem(x, x->path, err, "%s", why.text) : 0;
+}
+
+static int load_archive(struct examine *x, struct error *err)
+{
+	size_t i;
+	int r;
+
+	r = archive_load_images(&x->archive, &x->set, err);
+	if (r < 0)
+		return r;
+	for (i = 0; i < x->archive.n_members; i++)
+		if (strncmp(x->archive.members[i].name, IMAGES, strlen(IMAGES)) == 0)
+			return 0;
+	return load_top(x, err);
+}
+
+int examine_load(struct examine *x, struct error *err)
+{
+	int r;
+
+	r = x->dir_fd >= 0 ? load_directory(x, err) : load_archive(x, err);
+	return r < 0 ? r : make_tables(x, err);
 }

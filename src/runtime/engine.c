@@ -52,8 +52,8 @@ static const char *engine_of(json_object *annotations)
 	return "";
 }
 
-int engine_annotations(json_object *annotations, struct arena *arena, struct container_state *state,
-		       struct error *err)
+static int read_annotations(json_object *annotations, struct arena *arena,
+			    struct container_state *state, struct error *err)
 {
 	static const char *const names[] = {
 		"io.kubernetes.cri.container-name",
@@ -166,8 +166,8 @@ static int docker_record(const struct runtime_world *world, struct arena *arena,
 	return r;
 }
 
-int engine_records(const struct runtime_world *world, struct arena *arena,
-		   struct container_state *state, struct error *err)
+static int read_records(const struct runtime_world *world, struct arena *arena,
+			struct container_state *state, struct error *err)
 {
 	int r;
 
@@ -176,5 +176,31 @@ int engine_records(const struct runtime_world *world, struct arena *arena,
 		r = storage_records(world, arena, STORAGE "volatile-containers.json", state, err);
 	if (r == 0 && (!state->engine[0] || strcmp(state->engine, "docker") == 0))
 		r = docker_record(world, arena, state, err);
+	return r;
+}
+
+int container_state_spec(const struct runtime_world *world, struct arena *arena,
+			 struct container_state *state, struct error *err)
+{
+	_cleanup_json_ json_object *spec = NULL;
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	const char *path;
+	int r = 0;
+
+	path = arena_printf(arena, "%s%s/config.json", world->root, state->bundle);
+	if (!path)
+		return error_nomem(err);
+	if (state->bundle[0] && fd_read_file(AT_FDCWD, path, STATE_FILE_MAX, &text, NULL) == 0 &&
+	    json_parse((struct bytes){ text.data, text.len }, path, &spec, NULL) == 0) {
+		state->spec.data = arena_memdup(arena, text.data, text.len);
+		if (!state->spec.data)
+			return error_nomem(err);
+		state->spec.len = text.len;
+		r = read_annotations(json_member(spec, "annotations"), arena, state, err);
+	}
+	if (r == 0)
+		r = read_records(world, arena, state, err);
+	if (r == 0 && !state->name[0])
+		state->name = state->id;
 	return r;
 }

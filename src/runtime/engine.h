@@ -7,11 +7,10 @@
 
 #include "runtime/state.h"
 
-/* engine_annotations - name, image and engine from a spec's annotations. -ENOMEM or 0. */
-int engine_annotations(json_object *annotations, struct arena *arena, struct container_state *state,
-		       struct error *err) _must_check_;
-
-/* engine_records - the same from containers/storage (podman, CRI-O) and Docker, where annotations
- * said nothing. -ENOMEM or 0. */
-int engine_records(const struct runtime_world *world, struct arena *arena,
-		   struct container_state *state, struct error *err) _must_check_;
+/*
+ * container_state_spec - read the bundle's config.json and what annotations and the engine's own
+ * records say: name, image, engine. Nothing found leaves the fields as they are.
+ * Returns 0 or -ENOMEM.
+ */
+int container_state_spec(const struct runtime_world *world, struct arena *arena,
+			 struct container_state *state, struct error *err) _must_check_;

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "runtime/runtime.h"
+#include "checkpoint/checkpoint.h"
 #include "runtime/state.h"
 
 /* runtime_find_in - as runtime_find(), but looking for state below world->root. */

@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 
 #include "base/fd.h"
-#include "runtime/engine.h"
 
 /* A directory that may hold state; '*' as a whole name stands for every entry. */
 struct place {
@@ -206,30 +205,4 @@ int container_states_read(struct op *op, const struct runtime_world *world, stru
 	}
 	*ret = list;
 	return 0;
-}
-
-int container_state_spec(const struct runtime_world *world, struct arena *arena,
-			 struct container_state *state, struct error *err)
-{
-	_cleanup_json_ json_object *spec = NULL;
-	_cleanup_buf_ struct buf text = BUF_INIT;
-	const char *path;
-	int r = 0;
-
-	path = arena_printf(arena, "%s%s/config.json", world->root, state->bundle);
-	if (!path)
-		return error_nomem(err);
-	if (state->bundle[0] && fd_read_file(AT_FDCWD, path, STATE_FILE_MAX, &text, NULL) == 0 &&
-	    json_parse((struct bytes){ text.data, text.len }, path, &spec, NULL) == 0) {
-		state->spec.data = arena_memdup(arena, text.data, text.len);
-		if (!state->spec.data)
-			return error_nomem(err);
-		state->spec.len = text.len;
-		r = engine_annotations(json_member(spec, "annotations"), arena, state, err);
-	}
-	if (r == 0)
-		r = engine_records(world, arena, state, err);
-	if (r == 0 && !state->name[0])
-		state->name = state->id;
-	return r;
 }

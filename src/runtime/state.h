@@ -46,11 +46,3 @@ struct container_states {
  */
 int container_states_read(struct op *op, const struct runtime_world *world, struct arena *arena,
 			  struct container_states *ret, struct error *err) _must_check_;
-
-/*
- * container_state_spec - read the bundle's config.json and what annotations and the engine's own
- * records say: name, image, engine. Nothing found leaves the fields as they are.
- * Returns 0 or -ENOMEM.
- */
-int container_state_spec(const struct runtime_world *world, struct arena *arena,
-			 struct container_state *state, struct error *err) _must_check_;
