@@ -11,10 +11,13 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 
 #include "base/fd.h"
 
+#define WARM_CHUNK  (4UL << 20)
+#define WARM_SPARE  (64UL << 20)
 #define HASH_WINDOW (64UL << 20) /* bytes mapped at a time when a reserved member is hashed */
 
 static int full_disk_hint(struct archive_writer *w, int r, struct error *err)
@@ -218,6 +221,7 @@ int archive_reserve(struct archive_writer *w, const char *name, uint64_t size, u
 		    struct error *err)
 {
 	struct archive_member *m = member_new(w, name);
+	struct stat st;
 	int r;
 
 	if (!m)
@@ -232,11 +236,36 @@ int archive_reserve(struct archive_writer *w, const char *name, uint64_t size, u
 	m->offset = w->pos;
 	m->size = size;
 	m->reserved = true;
-	if (ftruncate(w->fd, (off_t)(m->offset + size)) < 0)
+	if (fstat(w->fd, &st) < 0 || ((uint64_t)st.st_size < m->offset + size &&
+				      ftruncate(w->fd, (off_t)(m->offset + size)) < 0))
 		return full_disk_hint(w, error_errno(err, errno, "cannot grow the archive"), err);
 	w->pos += size;
 	*ret_offset = m->offset;
 	return put_padding(w, size, err);
+}
+
+int archive_warm(struct archive_writer *w, struct op *op, uint64_t size, struct error *err)
+{
+	_cleanup_free_ void *zero = calloc(1, WARM_CHUNK);
+	struct statvfs vfs;
+	uint64_t done, n;
+	int r;
+
+	if (!zero)
+		return error_nomem(err);
+	if (fstatvfs(w->fd, &vfs) == 0 && (uint64_t)vfs.f_bavail * vfs.f_frsize < size + WARM_SPARE)
+		return 0;
+	for (done = 0; done < size; done += n) {
+		n = MIN(size - done, (uint64_t)WARM_CHUNK);
+		r = op_cancelled(op, err);
+		if (r == 0)
+			r = fd_pwrite_all(w->fd, zero, n, (off_t)(w->pos + done), err);
+		if (r < 0)
+			return full_disk_hint(w, r, err);
+		op_progress(op, "preparing the archive", done, size);
+	}
+	op_progress_end(op);
+	return 0;
 }
 
 static int hash_member(struct archive_writer *w, struct op *op, struct archive_member *m,
@@ -329,6 +358,8 @@ int archive_finish(struct archive_writer *w, struct error *err)
 		r = put(w, end, sizeof(end), err);
 	if (r < 0)
 		return r;
+	if (ftruncate(w->fd, (off_t)w->pos) < 0)
+		return full_disk_hint(w, error_errno(err, errno, "cannot cut the archive"), err);
 	if (fsync(w->fd) < 0)
 		return full_disk_hint(w, error_errno(err, errno, "cannot flush the archive"), err);
 	r = give_name(w, err);

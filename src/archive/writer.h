@@ -70,6 +70,15 @@ int archive_end(struct archive_writer *w, struct error *err) _must_check_;
 int archive_reserve(struct archive_writer *w, const char *name, uint64_t size, uint64_t *ret_offset,
 		    struct error *err) _must_check_;
 
+/*
+ * archive_warm - bring size bytes of the file behind the last member into the page cache.
+ * Overwriting cached pages is many times faster than growing a file, so what is to be written while
+ * a container stands still is written here before, as zeroes. archive_finish() cuts off what was
+ * too much. Stops at 64 MiB short of a full disk without an error: the real writes will tell.
+ */
+int archive_warm(struct archive_writer *w, struct op *op, uint64_t size,
+		 struct error *err) _must_check_;
+
 /* archive_hash_reserved - digests of all reserved members; reads them back from the page cache. */
 int archive_hash_reserved(struct archive_writer *w, struct op *op, struct error *err) _must_check_;
 

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "checkpoint/run.h"
+#include "kernel/proc-tasks.h"
 #include "kernel/proc.h"
 #include "object/file-facts.h"
 #include "object/file-index.h"
@@ -21,6 +22,7 @@
 #include "object/socket.h"
 #include "rootfs/rootfs.h"
 
+#define DEPTH_MAX 64		 /* of the process tree, when memory is estimated */
 #define GHOST_MAX (256ULL << 20) /* of one deleted file's content */
 
 static int step_archive(struct checkpoint *c, struct error *err)
@@ -103,6 +105,37 @@ static void undo_rootfs(struct checkpoint *c)
 	c->rootfs = NULL;
 }
 
+/* Memory of a process and its descendants, in bytes, as far as it can be told while they run. */
+static uint64_t estimate(struct checkpoint *c, struct arena *arena, pid_t pid, unsigned int depth)
+{
+	_cleanup_close_ int proc_fd = -1;
+	struct proc_numbers children = { 0 };
+	struct proc_status status = { 0 };
+	uint64_t sum = 0;
+	size_t i;
+
+	if (depth > DEPTH_MAX || proc_open(pid, &proc_fd, NULL) < 0)
+		return 0;
+	if (proc_status_read(proc_fd, arena, &status, NULL) == 0)
+		sum = status.rss_anon + status.rss_shmem + status.vm_swap;
+	if (proc_children_read(proc_fd, arena, &children, NULL) == 0)
+		for (i = 0; i < children.n_values; i++)
+			sum += estimate(c, arena, children.values[i], depth + 1);
+	return sum;
+}
+
+/* Where memory will lie in the archive is written once before the stop, so that it is cached. */
+static int step_warm(struct checkpoint *c, struct error *err)
+{
+	_cleanup_(arena_deinit) struct arena arena = ARENA_INIT;
+	uint64_t bytes = 0;
+	size_t i;
+
+	for (i = 0; i < c->request->target.n_pids; i++)
+		bytes += estimate(c, &arena, c->request->target.pids[i], 0);
+	return archive_warm(&c->archive, &c->op, bytes + bytes / 16, err);
+}
+
 static int step_stop(struct checkpoint *c, struct error *err)
 {
 	struct task_stop_options options = {
@@ -177,6 +210,7 @@ static const struct checkpoint_step {
 	{ "looking at the container", step_look, undo_look },
 	{ "finding the root file system", step_rootfs, undo_rootfs },
 	{ "capturing the network", checkpoint_capture_namespaces_early, NULL },
+	{ "warming the archive", step_warm, NULL },
 	{ "stopping the container", step_stop, undo_stop },
 	{ "looking at its root task", step_root, NULL },
 	{ "noting standard streams", checkpoint_note_stdio, NULL },
