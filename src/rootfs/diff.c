@@ -208,6 +208,10 @@ int rootfs_diff_write(struct op *op, const struct rootfs *rootfs, const struct t
 
 	if (rootfs->dir_fd < 0)
 		return sink->write(sink->ctx, end, sizeof(end), err);
+	if (rootfs->kind == ROOTFS_PLAIN &&
+	    gap_add(gaps, GAP_COSMETIC, "rootfs", 0, rootfs->path,
+		    "not an overlay: files that were deleted since the start leave no trace") < 0)
+		return error_nomem(err);
 	r = tree_write(rootfs->dir_fd, &opt, sink, err);
 	if (r >= 0 && d.no_memory)
 		r = error_nomem(err);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * fuzz-rootfs-apply: a tar and a list of deleted files made of any bytes, the list behind the first
- * zero byte; nothing may happen outside the directory.
+ * fuzz-rootfs-apply: a list of deleted files and a tar made of any bytes, a zero byte between them;
+ * nothing may happen outside the directory.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct rootfs_removed removed = ROOTFS_REMOVED_INIT;
 	const uint8_t *zero = size ? memchr(data, 0, size) : NULL;
 	size_t len = zero ? (size_t)(zero - data) : size;
-	struct bytes tar = { data + len, size - len };
+	struct bytes tar = zero ? (struct bytes){ zero + 1, size - len - 1 } : (struct bytes){ 0 };
 	struct tree_source from = { source, &tar };
 	char dir[] = "/tmp/fuzz-rootfs-XXXXXX";
 	_cleanup_close_ int top = -1;
