@@ -24,7 +24,7 @@
 #include "kernel/rtnl.h"
 #include "object/net-conf.h"
 
-#define STAND_IN_NAME "amber0" /* where the images name no interface */
+#define STAND_IN_NAME "eth0" /* where the images name no interface */
 #define ADDRESSES_MAX 256
 
 static const char *const stand_in_kinds[] = { "dummy", "ifb" };
@@ -205,9 +205,6 @@ static void images_restore(struct restore *rst, int fd, uint32_t id)
 	for (i = 0; links && i < links->n_entries; i++)
 		if (image_message(links, i))
 			device_restore(rst, fd, image_message(links, i));
-	/* Sockets of a copy need it even when the images have nothing of it. */
-	if (!links)
-		(void)flags_change("lo", IFF_UP, 0);
 	stream_restore(rst, fd, id, IMAGE_IFADDR, RTNL_STREAM_ADDR, "addresses");
 	stream_restore(rst, fd, id, IMAGE_RULE, RTNL_STREAM_RULE, "routing rules");
 	stream_restore(rst, fd, id, IMAGE_ROUTE, RTNL_STREAM_ROUTE, "routes");
@@ -215,7 +212,8 @@ static void images_restore(struct restore *rst, int fd, uint32_t id)
 	filters_note(rst, id);
 }
 
-/* --- a container that shared its host's network */
+/* --- images without interfaces: the container shared its host's network, or the engine that made
+ * the checkpoint kept the network to itself (ext_key) */
 
 struct address {
 	int family;
@@ -360,13 +358,16 @@ int netns_restore(struct restore *rst, const struct sandbox_spec *spec, uint32_t
 		  struct error *err)
 {
 	_cleanup_close_ int fd = -1;
+	const struct image *links;
 	int r;
 
 	r = netlink_open(NETLINK_ROUTE, &fd, err);
 	if (r < 0)
 		return r;
-	if (id == 0)
-		return default_restore(rst, fd, err);
-	images_restore(rst, fd, id);
-	return 0;
+	links = image_find(rst->set, IMAGE_NETDEV, id);
+	if (id == 0 || !links || links->n_entries == 0)
+		r = default_restore(rst, fd, err);
+	if (r == 0 && id != 0)
+		images_restore(rst, fd, id);
+	return r;
 }

@@ -93,7 +93,7 @@ static void world_check(struct copy *c)
 
 static void host_check(struct copy *c)
 {
-	run("ip addr show amber0 | grep -q 10.9.8.7");
+	run("ip addr show eth0 | grep -q 10.9.8.7");
 	silent("8.8.8.8", AF_INET);
 	silent("fd09::99", AF_INET6);
 	CHECK(copy_fd(c, 0) >= 0);
