@@ -12,7 +12,7 @@ int json_parse(struct bytes text, const char *what, json_object **ret, struct er
 	json_object *object = NULL;
 	json_tokener *tokener;
 	enum json_tokener_error code;
-	size_t at;
+	size_t at = 0;
 
 	if (text.len > JSON_BYTES_MAX)
 		return error_set(err, ERROR_INPUT, EFBIG, "%s is longer than %u bytes", what,
@@ -25,12 +25,14 @@ int json_parse(struct bytes text, const char *what, json_object **ret, struct er
 	if (text.len)
 		object = json_tokener_parse_ex(tokener, (const char *)text.data, (int)text.len);
 	code = json_tokener_get_error(tokener);
+	at = json_tokener_get_parse_end(tokener);
+	if (code == json_tokener_success && at < text.len)
+		code = json_tokener_error_parse_unexpected;
 	/* A number at the very end is complete only for who knows that nothing follows. */
 	if (text.len && code == json_tokener_continue) {
 		object = json_tokener_parse_ex(tokener, "", 1);
 		code = json_tokener_get_error(tokener);
 	}
-	at = json_tokener_get_parse_end(tokener);
 	json_tokener_free(tokener);
 	if (!text.len || code != json_tokener_success) {
 		json_object_put(object);
