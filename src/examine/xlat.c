@@ -41,12 +41,25 @@ const struct xlat xlat_netlink[] = {
 };
 
 const struct xlat xlat_open_flags[] = {
-	{ 0100, "O_CREAT" },	    { 0200, "O_EXCL" },		{ 0400, "O_NOCTTY" },
-	{ 01000, "O_TRUNC" },	    { 02000, "O_APPEND" },	{ 04000, "O_NONBLOCK" },
-	{ 020000, "FASYNC" },	    { 040000, "O_DIRECT" },	{ 0200000, "O_DIRECTORY" },
-	{ 0400000, "O_NOFOLLOW" },  { 01000000, "O_NOATIME" },	{ 02000000, "O_CLOEXEC" },
-	{ 010000000, "O_PATH" },    { 04010000, "O_SYNC" },	{ 010000, "O_DSYNC" },
-	{ 020200000, "O_TMPFILE" }, { 0100000, "O_LARGEFILE" }, { 0, NULL },
+	{ 0100, "O_CREAT" },
+	{ 0200, "O_EXCL" },
+	{ 0400, "O_NOCTTY" },
+	{ 01000, "O_TRUNC" },
+	{ 02000, "O_APPEND" },
+	{ 04000, "O_NONBLOCK" },
+	{ 020000, "FASYNC" },
+	{ 040000, "O_DIRECT" },
+	{ 020200000, "O_TMPFILE" },
+	{ 0200000, "O_DIRECTORY" },
+	{ 0400000, "O_NOFOLLOW" },
+	{ 01000000, "O_NOATIME" },
+	{ 02000000, "O_CLOEXEC" },
+	{ 010000000, "O_PATH" },
+	{ 04010000, "O_SYNC" },
+	{ 010000, "O_DSYNC" },
+	{ 020200000, "O_TMPFILE" },
+	{ 0100000, "O_LARGEFILE" },
+	{ 0, NULL },
 };
 
 const struct xlat xlat_mount_flags[] = {
