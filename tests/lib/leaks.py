@@ -61,7 +61,7 @@ def snapshot(mark):
         for top, dirs, files in os.walk(own):
             found |= {f"file {top}/{n}" for n in dirs + files if f"{top}/{n}" != STAYS}
     for top, dirs, _files in os.walk("/sys/fs/cgroup"):
-        found |= {f"cgroup {top}/{d}" for d in dirs if d.startswith("amber") and d != "amber-t"}
+        found |= {f"cgroup {top}/{d}" for d in dirs if d.startswith("amber") and d not in ("amber", "amber-t")}
     wanted = (os.getpid(),) if strangers() else (os.getpid(), None)
     return {f for f in found if f.startswith("process") or owner(f) in wanted}
 
