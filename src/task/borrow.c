@@ -95,6 +95,7 @@ static void fill_header(struct script *s)
 {
 	struct loop_header *header = session_header(s);
 
+	header->first = 0;
 	header->home_frame = s->way.bytes.len ? s->way.home_frame : 0;
 	header->mask = s->home_mask;
 	home_registers(s, true, &header->home);
@@ -220,37 +221,50 @@ static int borrow(struct script *s, struct bytes xstate, uint64_t way, struct er
 	return way ? 0 : session_park(s, err);
 }
 
+/* What a session must know of the thread that it is going to borrow, and how long its way home is.
+ */
+static int meet(struct script *s, struct thread *thread, struct buf *xstate, uint64_t *ret_way,
+		struct error *err)
+{
+	int r = regs_get_xstate(thread, xstate, err);
+
+	if (r < 0)
+		return r;
+	s->thread = thread;
+	settle_home(thread, &s->home);
+	s->home_mask = thread->sigmask;
+	s->trap_signal = choose_trap(thread);
+	s->mask = s->trap_signal ? ~bit(s->trap_signal) : ~0ULL;
+	*ret_way = way_place(thread, &s->maps, &s->gadgets, arch_way_home_room(xstate->len));
+	return 0;
+}
+
 static int try_begin(struct op *op, struct thread *thread, const struct proc_maps *maps,
 		     const struct gadgets *gadgets, size_t size, struct script **ret,
 		     struct error *err)
 {
 	_cleanup_buf_ struct buf xstate = BUF_INIT;
 	struct script *s = NULL;
-	size_t room;
+	uint64_t way = 0;
 	int r;
 
-	r = regs_get_xstate(thread, &xstate, err);
-	if (r == 0)
-		r = session_new(op, thread, size, &s, err);
+	r = session_new(op, thread, size, &s, err);
 	if (r < 0)
 		return r;
-	settle_home(thread, &s->home);
-	s->home_mask = thread->sigmask;
+	s->maps = *maps;
 	s->gadgets = *gadgets;
-	s->trap_signal = choose_trap(thread);
-	s->mask = s->trap_signal ? ~bit(s->trap_signal) : ~0ULL;
 	s->code = place_in_hole(maps, size);
 	s->mem_fd = openat(thread->task->proc_fd, "mem", O_RDWR | O_CLOEXEC);
-	room = arch_way_home_room(xstate.len);
 	if (!s->code)
 		r = error_set(err, ERROR_SYSTEM, ENOMEM, "task %d (%s) has no free address space",
 			      thread->task->pid, thread->task->comm);
 	else if (s->mem_fd < 0)
 		r = error_errno(err, errno, "opening the memory of task %d (%s)", thread->task->pid,
 				thread->task->comm);
-	else
-		r = borrow(s, (struct bytes){ xstate.data, xstate.len },
-			   way_place(thread, maps, gadgets, room), err);
+	if (r == 0)
+		r = meet(s, thread, &xstate, &way, err);
+	if (r == 0)
+		r = borrow(s, (struct bytes){ xstate.data, xstate.len }, way, err);
 	if (r < 0) {
 		session_free(s);
 		return r;
@@ -305,6 +319,8 @@ int script_begin(struct op *op, struct task_tree *tree, struct thread *thread, b
 			r = try_begin(op, thread, &maps, &gadgets, SIZE_SMALL, ret, err);
 		}
 	}
+	if (r == 0)
+		(*ret)->maps_arena = TAKE(scratch, ARENA_INIT);
 	arena_deinit(&scratch);
 	return r < 0 ? error_while(err, r, "preparing calls in task %d (%s)", task->pid, task->comm)
 		     : 0;
@@ -346,6 +362,34 @@ int script_adopt(struct op *op, struct thread *thread, uint64_t addr, size_t siz
 	thread->script = true;
 	*ret = s;
 	return 0;
+}
+
+int script_move(struct script *s, struct thread *to, struct error *err)
+{
+	_cleanup_buf_ struct buf xstate = BUF_INIT;
+	uint64_t way = 0;
+	int r;
+
+	if (to == s->thread)
+		return 0;
+	if (s->adopted || to->task != s->thread->task)
+		return error_set(err, ERROR_INTERNAL, EINVAL, "a session cannot move to thread %d",
+				 to->tid);
+	/* Between the two nobody would unmap the scratch area: some microseconds. */
+	r = go_home(s, err);
+	if (r == 0)
+		r = take_up_way(s, err);
+	if (r == 0)
+		r = meet(s, to, &xstate, &way, err);
+	if (r == 0 && way)
+		r = lay_way(s, (struct bytes){ xstate.data, xstate.len }, way, err);
+	if (r == 0)
+		r = suspend_seccomp(s, err);
+	if (r < 0)
+		return r;
+	to->script = true;
+	fill_header(s);
+	return session_park(s, err);
 }
 
 static int unmap_scratch(struct script *s, struct error *err)

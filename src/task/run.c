@@ -198,7 +198,7 @@ int session_park(struct script *s, struct error *err)
 	r = put_scratch(s, err);
 	if (r < 0)
 		return r;
-	arch_loop_enter(&regs, s->code, 0, 0);
+	arch_loop_enter(&regs, s->code, 0, s->first_heal ? session_remote(s, s->first_heal) : 0);
 	return regs_set(s->thread, &regs, err);
 }
 

@@ -17,6 +17,19 @@
  *   between script_begin() and script_end(): copy memory and read maps outside of sessions.
  * - One session per task at a time. All signals are held back during a run.
  *
+ * If amber is killed, at whatever instant, the task finds home by itself: the run is finished, heal
+ *calls are made, the scratch area is unmapped, mask and registers are as before. What cannot be
+ *healed:
+ * - in the microseconds between waking a thread and settling it (task/settle.h) a call of the table
+ *in task/restart.c returns EINTR;
+ * - a timed wait starts afresh, and one that only a signal ends goes on when that signal came in a
+ *run;
+ * - the rest of a run is judged by the task's seccomp filter, whose suspension ended with us;
+ * - the first and the last call in a task without any free stack (task/place.h), or without the
+ *   instructions (task/gadget.h), or with a shadow stack: some ten microseconds each; and in such a
+ *task the scratch area stays mapped;
+ * - the microseconds of script_move(): the scratch area stays mapped.
+ *
  *	_cleanup_script_ struct script *s = NULL;
  *	r = script_begin(op, task_leader(task), &s, err);
  *	uint64_t addr = script_alloc(s, sizeof(*old), (void **)&old);
@@ -59,6 +72,13 @@ int script_begin(struct op *op, struct task_tree *tree, struct thread *thread, b
  */
 int script_adopt(struct op *op, struct thread *thread, uint64_t addr, size_t size,
 		 struct script **ret, struct error *err) _must_check_;
+
+/*
+ * script_move - go on with the session in another thread of the same task, without mapping anything
+ * anew. For what each thread must be asked itself. Calls and data stay; the thread left behind is
+ * as it was. After a failure the session is only good to be ended.
+ */
+int script_move(struct script *s, struct thread *to, struct error *err) _must_check_;
 
 /* One argument of a call: a number, an address, or SCRIPT_RESULT(index of an earlier call). */
 struct script_arg {

@@ -46,6 +46,7 @@ void session_free(struct script *s)
 	munmap(s->shadow, s->shadow_size);
 	if (s->mem_fd >= 0)
 		close(s->mem_fd);
+	arena_deinit(&s->maps_arena);
 	buf_deinit(&s->way.bytes);
 	buf_deinit(&s->below_stack);
 	free(s->calls);

@@ -45,6 +45,8 @@ struct script {
 	int trap_signal; /* ends a run, ignored by the task; 0 = every call is stopped at instead */
 	bool suspended;	 /* seccomp filters are */
 	struct gadgets gadgets;
+	struct proc_maps maps; /* before the session */
+	struct arena maps_arena;
 	struct arch_way_home way; /* bytes.len 0 = none: going home needs the scratch area */
 	struct buf below_stack;	  /* what was where way.bytes are */
 

@@ -330,6 +330,24 @@ static void exact_thread(void **state)
 		assert_int_equal(script_result(s, tid), thread->ns_tid);
 		victim_must(script_end(&s, &err), &err);
 	}
+	/* And once more with one session that goes from thread to thread. */
+	struct script *one;
+	_cleanup_free_ char *before = victim_maps(v.pid), *after = NULL;
+
+	victim_must(script_begin(&test_op, &tree, task_leader(tree.tasks[0]), true, &one, &err),
+		    &err);
+	foreach_thread (thread, tree.tasks[0]) {
+		int tid;
+
+		script_reset(one);
+		victim_must(script_move(one, thread, &err), &err);
+		tid = script_call(one, SYS_gettid);
+		victim_must(script_run(one, &err), &err);
+		assert_int_equal(script_result(one, tid), thread->ns_tid);
+	}
+	victim_must(script_end(&one, &err), &err);
+	after = victim_maps(v.pid);
+	assert_string_equal(before, after);
 	victim_resume(&tree);
 	assert_true(victim_moves(&v));
 	victim_end(&v);
