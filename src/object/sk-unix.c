@@ -338,6 +338,8 @@ int sock_index_finish(struct capture *cap, struct error *err)
 	size_t i, n = index ? index->n_unix_entries : 0;
 	int r = 0;
 
+	if (index)
+		sock_index_land(index);
 	if (n)
 		qsort(index->unix_entries, n, sizeof(*index->unix_entries), entry_compare);
 	for (i = 0; i < n && r == 0; i++) {

@@ -116,16 +116,23 @@ int sock_index_new(struct capture *cap, struct error *err)
 	return 0;
 }
 
-void sock_index_free(struct sock_index *index)
+void sock_index_land(struct sock_index *index)
 {
 	size_t i;
 
-	if (!index)
-		return;
-	tcp_guard_free(index->guard);
 	for (i = 0; i < index->n_in_flight; i++)
 		close(index->in_flight[i]);
 	free(index->in_flight);
+	index->in_flight = NULL;
+	index->n_in_flight = 0;
+}
+
+void sock_index_free(struct sock_index *index)
+{
+	if (!index)
+		return;
+	tcp_guard_free(index->guard);
+	sock_index_land(index);
 	if (index->self) {
 		close(index->self->pidfd);
 		close(index->self->proc_fd);

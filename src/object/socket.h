@@ -50,11 +50,15 @@ int sock_index_new(struct capture *cap, struct error *err) _must_check_;
 void sock_index_free(struct sock_index *index);
 
 /*
- * sock_index_finish - after the last descriptor of the last task was captured: sockets whose other
- * end lies outside of the container are told apart (an entry for the other end, as CRIU has it, and
- * a gap). Without an index it does nothing.
+ * sock_index_finish - after the last descriptor of the last task was captured, in the stop: sockets
+ * whose other end lies outside of the container are told apart (an entry for the other end, as CRIU
+ * has it, and a gap). Without an index it does nothing.
  */
 int sock_index_finish(struct capture *cap, struct error *err) _must_check_;
+
+/* sock_index_land - close the descriptors that were in flight: no longer than the stop may we hold
+ * what the container's tasks may close. sock_index_finish() does it. */
+void sock_index_land(struct sock_index *index);
 
 /* Look-ups by inode number; NULL when the kernel does not list it (or cannot). */
 const struct sock_unix *sock_index_unix(struct capture *cap, uint32_t ino);

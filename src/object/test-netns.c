@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <time.h>
 
@@ -45,6 +46,20 @@ static void world_subject(struct stage_told *t)
 	if (bind(fd, (void *)&sin, sizeof(sin)) < 0 || listen(fd, 3) < 0)
 		_exit(8);
 	t->fds[t->n++] = fd;
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	inet_pton(AF_INET, "10.9.8.99", &sin.sin_addr);
+	if (connect(fd, (void *)&sin, sizeof(sin)) == 0 || errno != EINPROGRESS)
+		_exit(9);
+	t->fds[t->n++] = fd;
+}
+
+static bool connecting(int fd)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+	       info.tcpi_state == TCP_SYN_SENT;
 }
 
 /* A far address takes what is sent and says nothing: neither refusal nor unreachable. */
@@ -68,6 +83,7 @@ static void world_check(struct copy *c)
 	char text[64];
 	FILE *f;
 
+	CHECK(connecting(copy_fd(c, 1)));
 	run("ip link show eth0 | grep -q 'mtu 1400'");
 	run("ip link show eth0 | grep -q '^23: '");
 	run("ip link show eth0 | grep -q 02:00:00:00:00:17");
@@ -118,6 +134,7 @@ static void namespace_is_rebuilt(void **state)
 		print_message("gap: %s: %s\n", g->subject, g->reason);
 	assert_int_equal(s.gaps.n, 0);
 	assert_int_equal(image_find(&s.set, IMAGE_NETDEV, 7)->n_entries, 3);
+	assert_int_equal(stage_entry(&s, 1)->isk->state, TCP_SYN_SENT);
 	dev = image_message(image_find(&s.set, IMAGE_NETDEV, 7), 0);
 	assert_int_equal(dev->type, IMG__ND_TYPE__LOOPBACK);
 	assert_int_equal(dev->n_conf4, 30);
