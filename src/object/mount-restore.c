@@ -259,11 +259,14 @@ static int open_root(struct builder *b)
 	return 0;
 }
 
+static const Img__Mnt *no_mount(struct builder *b);
+
 static int collect(struct builder *b, Img__Mnt **mnts, size_t n)
 {
 	size_t i;
 
-	b->points = arena_array(&b->arena, struct point, n + 1);
+	b->points =
+		arena_array(&b->arena, struct point, n + 1); /* one for a root, if there is none */
 	if (!b->points)
 		return error_nomem(b->err);
 	for (i = 0; i < n; i++) {
@@ -287,9 +290,16 @@ static int collect(struct builder *b, Img__Mnt **mnts, size_t n)
 		if (!strcmp(p->mnt->mountpoint, "/") && !p->parent && !b->root)
 			b->root = p;
 	}
-	if (!b->root)
-		return error_set(b->err, ERROR_INPUT, EINVAL,
-				 "the images have mounts, but no root among them");
+	if (!b->root) { /* the process had changed its root to what is no mount point */
+		b->root = &b->points[b->n++];
+		*b->root = (struct point){ .mnt = no_mount(b), .fd = -1 };
+		if (!b->root->mnt)
+			return error_nomem(b->err);
+	}
+	/* what hangs on a mount that was out of the process's sight hangs on the root for it */
+	for (i = 0; i < b->n; i++)
+		if (!b->points[i].parent && &b->points[i] != b->root)
+			b->points[i].parent = b->root;
 	return 0;
 }
 
@@ -310,6 +320,11 @@ static Img__Mnt *invent(struct builder *b, Img__Fstype fstype, const char *path,
 	m->source = arena_strdup(&b->rst->set->arena, "none");
 	m->options = arena_strdup(&b->rst->set->arena, options);
 	return m->root && m->mountpoint && m->source && m->options ? m : NULL;
+}
+
+static const Img__Mnt *no_mount(struct builder *b)
+{
+	return invent(b, IMG__FSTYPE__UNSUPPORTED, "/", "", UINT32_MAX, 0, 0);
 }
 
 /* What a program may expect where the images tell nothing, because it was not in a container. */
