@@ -18,6 +18,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "kernel/proc-status.h"
+#include "kernel/proc.h"
 #include "restore/birth.h"
 #include "restore/clock.h"
 #include "restore/family.h"
@@ -100,8 +102,9 @@ static int pass_stage(struct run *run, enum stage stage, uint32_t n, struct erro
 		r = op_cancelled(run->rst.op, err);
 		if (r < 0)
 			return r;
+		/* Opening may take long: files are unpacked, shared memory is filled. */
 		waited += STAGE_CHECK_MS;
-		if (waited > STAGE_STALL_MS)
+		if (stage != STAGE_OPEN && waited > STAGE_STALL_MS)
 			return error_set(err, ERROR_INTERNAL, ETIMEDOUT,
 					 "%u of %u tasks reached stage %d, then nothing happened",
 					 run->board->arrived[stage], n, (int)stage);
@@ -250,6 +253,25 @@ static void drain(struct run *run, struct pollfd *fd)
 		fd->fd = -1; /* poll() skips it; what is held stays open */
 }
 
+/*
+ * The first process of a namespace ignores what it does not handle. A person who ends a sandbox
+ * means it, so what would have ended any other process ends this one.
+ */
+static void pass_signal(struct run *run, int signal)
+{
+	bool ends = signal == SIGTERM || signal == SIGINT || signal == SIGHUP || signal == SIGQUIT;
+	_cleanup_close_ int proc = -1;
+	struct arena arena = ARENA_INIT;
+	struct proc_status status;
+
+	if (ends && run->plan.top->kind == PLAN_TASK && proc_open(run->top, &proc, NULL) >= 0 &&
+	    proc_status_read(proc, &arena, &status, NULL) >= 0 &&
+	    !((status.sig_cgt | status.sig_ign | status.sig_blk) & 1ULL << (signal - 1)))
+		signal = SIGKILL;
+	arena_deinit(&arena);
+	(void)kill(run->board->root, signal);
+}
+
 /* Until the sandbox ends: pass signals on to its root task. */
 static void keep(struct run *run, const sigset_t *set)
 {
@@ -273,7 +295,7 @@ static void keep(struct run *run, const sigset_t *set)
 				drain(run, &fds[i]);
 		if (read(fds[0].fd, &info, sizeof(info)) == sizeof(info) &&
 		    info.ssi_signo != SIGCHLD)
-			(void)kill(run->board->root, (int)info.ssi_signo);
+			pass_signal(run, (int)info.ssi_signo);
 	}
 	if (run->plan.top->kind == PLAN_TASK)
 		run->board->status = status;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -78,12 +79,39 @@ static int prepare(struct run *run, struct error *err)
 	return assign_descriptors(run, err);
 }
 
+/* Does the user want the end? The signals may be blocked, to be passed on to the sandbox later. */
+static bool cancelled(struct op *op, struct error *err)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	sigset_t pending;
+	size_t i;
+
+	if (op_cancelled(op, err) < 0)
+		return true;
+	(void)sigpending(&pending);
+	for (i = 0; i < ARRAY_SIZE(signals); i++)
+		if (sigismember(&pending, signals[i]))
+			return true;
+	return false;
+}
+
+/* The monitor's one byte. Returns 1, 0 when it died without, or -ECANCELED. */
+static int await_word(struct op *op, int fd, struct error *err)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+	char byte;
+
+	while (poll(&ready, 1, 100) <= 0)
+		if (cancelled(op, err))
+			return error_set(err, ERROR_CANCELLED, ECANCELED,
+					 "the restore was cancelled");
+	return read(fd, &byte, 1) == 1;
+}
+
 /* Fork the monitor and wait for its word. */
 static int hand_over(struct run *run, struct restore_result *ret, struct error *err)
 {
-	int ready[2], r;
-	char byte;
-	ssize_t n;
+	int ready[2], r, n;
 	pid_t pid;
 
 	if (pipe2(ready, O_CLOEXEC) < 0)
@@ -99,16 +127,19 @@ static int hand_over(struct run *run, struct restore_result *ret, struct error *
 		(void)close(ready[0]);
 		return r;
 	}
-	while ((n = read(ready[0], &byte, 1)) < 0 && errno == EINTR)
-		;
+	n = await_word(run->rst.op, ready[0], err);
 	(void)close(ready[0]);
 	if (n == 1) {
 		ret->monitor = pid;
 		return 0;
 	}
+	if (n < 0)
+		(void)kill(pid, SIGKILL); /* what it was building dies with it */
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	sandbox_sweep(run->rst.op); /* should the monitor have died without doing it */
+	if (n < 0)
+		return n;
 	r = restore_shared_error(&run->board->shared, err);
 	return r < 0 ? r
 		     : error_set(err, ERROR_INTERNAL, ECHILD,
