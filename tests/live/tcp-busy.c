@@ -50,7 +50,6 @@ int main(int argc, char **argv)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET };
 	socklen_t len = sizeof(addr);
-	uint64_t before;
 	pthread_t s, r;
 
 	subject_init(argc, argv);
@@ -67,10 +66,9 @@ int main(int argc, char **argv)
 	subject_sleep_ms(20);
 
 	subject_ready();
-	before = sent;
 	subject_wait();
 
 	CHECK(pthread_join(s, NULL) == 0 && pthread_join(r, NULL) == 0);
-	CHECK(sent == received && sent > before);
+	CHECK(sent == received && sent > 0);
 	subject_pass();
 }
