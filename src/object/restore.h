@@ -51,6 +51,7 @@ struct restore_file {
 struct pages_file;
 struct tty_pool;
 struct unix_pool;
+struct tcp_seats;
 struct restore_shared; /* memory shared by the controller and all tasks: notes, first error,
 			  barriers */
 
@@ -72,6 +73,7 @@ struct restore {
 	size_t n_pages;
 	struct tty_pool *ttys;	  /* object/tty.c: terminals made so far */
 	struct unix_pool *unixes; /* object/sk-unix-restore.c: sockets that hang together */
+	struct tcp_seats *seats;  /* object/sk-inet-restore.c: silent ends of connections */
 	int console_fd; /* takes what goes to a reader outside (stdout, stderr, terminals); -1: lost
 			 */
 };

@@ -274,19 +274,67 @@ static bool peer_inside(struct restore *rst, const Img__InetSk *sk)
 	return false;
 }
 
+/* Silent ends that must live as long as the sandbox. There may be thousands, so they lie in the
+ * queue of one unix socket that is held, and that nobody reads. */
+struct tcp_seats {
+	int in;
+};
+
+static struct tcp_seats *seats_get(struct restore *rst)
+{
+	struct tcp_seats *seats = rst->seats;
+	int fds[2];
+
+	if (seats)
+		return seats;
+	seats = arena_new(&rst->set->arena, struct tcp_seats);
+	if (!seats || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+		return NULL;
+	sock_widen(fds[0]);
+	restore_hold(rst, fds[1], false);
+	seats->in = fds[0];
+	rst->seats = seats;
+	return seats;
+}
+
+static int seat_take(struct tcp_seats *seats, int fd)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec iov = { .iov_base = "", .iov_len = 1 };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	return sendmsg(seats->in, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
 /* A peer that is not in the sandbox must be silent. Far addresses are by themselves (nobody
  * answers); at an address of our own the kernel would answer with a reset, so somebody has to sit
  * there. */
 static void ghost_seat(struct restore *rst, const Img__InetSk *sk, const union sock_addr *local,
-		       const union sock_addr *peer)
+		       const union sock_addr *peer, const char *subject)
 {
 	struct error ignored = ERROR_INIT;
-	int ghost;
+	_cleanup_close_ int ghost = -1;
+	struct tcp_seats *seats;
 
 	if (sk->state == TCP_SYN_SENT || sk->state == TCP_CLOSE || peer_inside(rst, sk))
 		return;
-	if (tcp_stream_ghost(rst, sk, local, peer, &ghost, &ignored) == 0)
-		restore_hold(rst, ghost, false);
+	if (tcp_stream_ghost(rst, sk, local, peer, &ghost, &ignored) < 0)
+		return;
+	seats = seats_get(rst);
+	if (!seats || seat_take(seats, ghost) < 0)
+		restore_gap(rst, GAP_DEGRADED, "socket", 0, subject,
+			    "its silent end cannot be kept: it will be reset");
 }
 
 static void connection_finish(struct restore *rst, const Img__InetSk *sk, int fd,
@@ -302,7 +350,7 @@ static void connection_finish(struct restore *rst, const Img__InetSk *sk, int fd
 	if (r == 0 && rst->tcp_close && sk->state != TCP_SYN_SENT) {
 		r = tcp_stream_reset(rst, sk, fd, &local, &peer, &err);
 	} else if (r == 0) {
-		ghost_seat(rst, sk, &local, &peer);
+		ghost_seat(rst, sk, &local, &peer, subject);
 		r = tcp_stream_finish(rst, sk, fd, &local, &peer, &err);
 	}
 	if (r < 0)

@@ -291,6 +291,45 @@ static void odd_ones_are_restored(void **state)
 	stage_end(&s);
 }
 
+/* --- many connections to programs outside, at an address of our own */
+
+#define CROWD 60
+
+static void crowd_subject(struct stage_told *t)
+{
+	int i, l = listener6("::1", 7107, 0);
+
+	for (i = 0; i < CROWD; i++) {
+		tell(t, client6("::1", 7107));
+		if (accept(l, NULL, NULL) < 0)
+			_exit(7);
+	}
+}
+
+static void crowd_check(struct copy *c)
+{
+	char x;
+	int i;
+
+	CHECK(c->rst.shared->n_held == 1);
+	for (i = 0; i < CROWD; i++)
+		put(copy_fd(c, i), "hello");
+	usleep(300000);
+	for (i = 0; i < CROWD; i++)
+		CHECK(recv(copy_fd(c, i), &x, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN);
+}
+
+static void crowd_is_silent(void **state)
+{
+	struct stage s;
+
+	stage_subject(&s, crowd_subject);
+	stage_capture(&s);
+	assert_int_equal(stage_copy(&s, 7, false, crowd_check), 0);
+	stage_capture_end(&s);
+	stage_end(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -298,6 +337,7 @@ int main(void)
 		cmocka_unit_test(data_in_flight_arrives),
 		cmocka_unit_test(full_queues_are_restored),
 		cmocka_unit_test(odd_ones_are_restored),
+		cmocka_unit_test(crowd_is_silent),
 	};
 
 	if (geteuid() != 0)
