@@ -12,6 +12,7 @@
 
 #include "checkpoint/run.h"
 #include "kernel/proc.h"
+#include "object/mount.h"
 #include "object/namespace-kinds.h"
 
 /* Ids of amber's own namespaces and tables in inventory.img; no captured thing may have them. */
@@ -110,7 +111,9 @@ int checkpoint_inventory(struct checkpoint *c, struct error *err)
 
 	if (!inv || !own)
 		return error_nomem(err);
-	r = cgroup_describe(&c->set, err);
+	r = mount_contents_finish(&c->cap, err);
+	if (r == 0)
+		r = cgroup_describe(&c->set, err);
 	if (r < 0)
 		return r;
 	inv->img_version = IMAGE_FORMAT_VERSION;

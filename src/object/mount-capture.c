@@ -8,20 +8,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/syscall.h>
 
 #include "base/cleanup.h"
 #include "object/mount-fs.h"
 #include "object/mount.h"
-#include "object/ns-visit.h"
-#include "object/tree.h"
-
-#define CLONES_MAX 240
 
 uint32_t mount_kdev(const struct proc_mount *mount)
 {
@@ -87,6 +81,7 @@ void mount_index_free(struct mount_index *index)
 		return;
 	for (i = 0; i < index->n_held; i++)
 		close(index->held[i]);
+	mount_contents_free(index->contents);
 	arena_deinit(&index->arena);
 	free(index);
 }
@@ -233,8 +228,8 @@ static Img__Mnt *entry_of(struct capture *cap, const struct proc_mount *m)
 	return e->root && e->mountpoint && e->source && e->options ? e : NULL;
 }
 
-static int mount_gap(struct capture *cap, enum gap_effect effect, const struct proc_mount *m,
-		     const char *reason)
+int mount_gap(struct capture *cap, enum gap_effect effect, const struct proc_mount *m,
+	      const char *reason)
 {
 	char subject[512];
 
@@ -242,16 +237,8 @@ static int mount_gap(struct capture *cap, enum gap_effect effect, const struct p
 	return gap_add(cap->gaps, effect, "mount", 0, subject, "%s", reason);
 }
 
-/* The clones of all tmpfs mounts, made in one visit to the namespace. */
-struct clones {
-	int root_dir;
-	const struct proc_mount *mounts[CLONES_MAX];
-	int fds[CLONES_MAX]; /* -1: hidden under another mount, or gone */
-	size_t n;
-};
-
 /* Private and detached: reading through it changes no access time and meets no other mount. */
-static int clone_quietly(int at)
+int mount_clone_quietly(int at)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME,
 				   .attr_clr = MOUNT_ATTR__ATIME };
@@ -264,7 +251,7 @@ static int clone_quietly(int at)
 
 static int clone_root(void *arg, struct buf *out, int *fd, struct error *err)
 {
-	*fd = clone_quietly(*(int *)arg);
+	*fd = mount_clone_quietly(*(int *)arg);
 	return *fd < 0 ? error_errno(err, errno, "cannot clone a root mount") : 0;
 }
 
@@ -275,146 +262,6 @@ int mount_clone_root(int proc_fd, int *ret_fd, struct error *err)
 	if (root < 0)
 		return error_errno(err, errno, "cannot open the root directory of a process");
 	return ns_call_in(proc_fd, 1U << NS_MNT, clone_root, &root, NULL, ret_fd, err);
-}
-
-static int clone_one(int root_dir, const struct proc_mount *m)
-{
-	struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
-				.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
-	_cleanup_close_ int at = -1;
-	struct statx stx;
-
-	at = (int)syscall(SYS_openat2, root_dir, m->mountpoint, &how, sizeof(how));
-	if (at < 0 || statx(at, "", AT_EMPTY_PATH, STATX_MNT_ID, &stx) < 0)
-		return -1;
-	if ((stx.stx_mask & STATX_MNT_ID) && stx.stx_mnt_id != (uint64_t)m->id)
-		return -1;
-	return clone_quietly(at);
-}
-
-static int clones_make(void *arg, struct error *err)
-{
-	struct clones *c = arg;
-	size_t i;
-
-	for (i = 0; i < c->n; i++)
-		c->fds[i] = clone_one(c->root_dir, c->mounts[i]);
-	return 0;
-}
-
-struct tmpfs_capture {
-	struct capture *cap;
-	const struct proc_mount *mount;
-	struct buf tar;
-	int gap_failed;
-};
-
-static int tar_append(void *ctx, const void *data, size_t len, struct error *err)
-{
-	struct tmpfs_capture *tc = ctx;
-
-	return buf_append(&tc->tar, data, len, err);
-}
-
-static void tmpfs_note(void *ctx, const char *path, const char *text)
-{
-	struct tmpfs_capture *tc = ctx;
-	char subject[TREE_PATH_MAX + 512];
-
-	snprintf(subject, sizeof(subject), "%s in the tmpfs at %s", path, tc->mount->mountpoint);
-	if (gap_add(tc->cap->gaps, GAP_DEGRADED, "mount", 0, subject, "%s", text) < 0)
-		tc->gap_failed = -ENOMEM;
-}
-
-/* A socket in a tmpfs is made anew by who listens on it (object/socket-unix), tar need not have it.
- */
-static int tmpfs_choose(void *ctx, const char *path, int dirfd, const char *name,
-			const struct stat *st, enum tree_choice *ret, struct error *err)
-{
-	*ret = S_ISSOCK(st->st_mode) ? TREE_SKIP : TREE_TAKE;
-	return 0;
-}
-
-static int tmpfs_capture(struct capture *cap, const struct proc_mount *m, int fd, struct error *err)
-{
-	struct tmpfs_capture tc = { .cap = cap, .mount = m };
-	struct tree_write_options opt = {
-		.op = cap->op,
-		.prefix = "./",
-		.gzip = 0, /* stored: the container stands still, and the archive can be compressed
-			      whole */
-		.max_bytes = MOUNT_TMPFS_MAX,
-		.choose = tmpfs_choose,
-		.note = tmpfs_note,
-		.ctx = &tc,
-	};
-	struct tree_sink sink = { tar_append, &tc };
-	unsigned char *copy;
-	int r;
-
-	r = tree_write(fd, &opt, &sink, err);
-	if (r >= 0 && tc.gap_failed)
-		r = error_nomem(err);
-	if (r >= 0) {
-		copy = arena_memdup(&cap->set->arena, tc.tar.data, tc.tar.len);
-		r = copy ? image_add(cap->set, IMAGE_TMPFS_DEV, mount_kdev(m), NULL,
-				     (struct bytes){ copy, tc.tar.len }, err)
-			 : error_nomem(err);
-	}
-	buf_deinit(&tc.tar);
-	if (r < 0)
-		return error_while(err, r, "reading the tmpfs at %s of process %d", m->mountpoint,
-				   cap->root->pid);
-	return 0;
-}
-
-/* Every tmpfs once, the external ones too: a later restore can then show what was in them. */
-static int contents_capture(struct capture *cap, struct error *err)
-{
-	const struct proc_mounts *all = &cap->mounts->mounts;
-	struct clones c = { .root_dir = cap->root_dir };
-	const struct proc_mount *m;
-	size_t i, k;
-	int r;
-
-	for (i = 0; i < all->n_mounts; i++) {
-		m = &all->mounts[i];
-		if (mount_fs_by_name(m->fstype)->way != MOUNT_CONTENT || strcmp(m->root, "/") != 0)
-			continue;
-		if (c.n == CLONES_MAX) {
-			if (mount_gap(cap, GAP_DEGRADED, m,
-				      "too many tmpfs: content not captured") < 0)
-				return error_nomem(err);
-			continue;
-		}
-		c.fds[c.n] = -1;
-		c.mounts[c.n++] = m;
-	}
-	if (!c.n)
-		return 0;
-	r = ns_visit(cap, 1U << NS_MNT, clones_make, &c, err);
-	if (r < 0)
-		return error_while(err, r, "looking at the mounts of process %d", cap->root->pid);
-	for (i = 0; i < c.n; i++)
-		mount_index_hold(cap, c.fds[i]);
-
-	for (i = 0; i < c.n; i++) {
-		m = c.mounts[i];
-		if (image_find(cap->set, IMAGE_TMPFS_DEV, mount_kdev(m)))
-			continue;
-		/* one mount of a file system may be hidden while another shows it */
-		for (k = i; k < c.n && (c.fds[k] < 0 || mount_kdev(c.mounts[k]) != mount_kdev(m));
-		     k++)
-			;
-		if (k < c.n)
-			r = tmpfs_capture(cap, m, c.fds[k], err);
-		else if (mount_gap(cap, GAP_DEGRADED, m,
-				   "hidden under another mount: not captured") < 0)
-			r = error_nomem(err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
 }
 
 /* What is brought in from outside is not the container's, but a reader must know that it is not
@@ -467,7 +314,7 @@ int mount_capture(struct capture *cap, const struct capture_ns *ns, struct error
 		r = image_add(cap->set, IMAGE_MOUNTPOINTS, ns->id, &e->base, (struct bytes){ 0 },
 			      err);
 	}
-	return r < 0 ? r : contents_capture(cap, err);
+	return r < 0 ? r : mount_contents_capture(cap, err);
 }
 
 const struct namespace_kind mount_namespace_kind = {

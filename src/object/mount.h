@@ -27,6 +27,7 @@ struct mount_index {
 	struct proc_mounts host;   /* amber's own, to tell what comes from outside */
 	int held[MOUNT_HELD_MAX];
 	size_t n_held;
+	struct mount_content *contents; /* of tmpfs, not compressed yet */
 };
 
 /* mount_index_new - read the mounts into cap->mounts (owned by the capture) unless it is there. */
@@ -36,6 +37,22 @@ void mount_index_free(struct mount_index *index);
 /* mount_index_hold - take a descriptor of a detached mount, to be closed with the index: letting go
  * of a mount waits for the kernel's RCU, milliseconds in which the container would stand still. */
 void mount_index_hold(struct capture *cap, int fd);
+
+/* mount_contents_finish - compress what was in tmpfs, into its images. After the thaw: this takes
+ * its time. */
+int mount_contents_finish(struct capture *cap, struct error *err) _must_check_;
+void mount_contents_free(struct mount_content *contents);
+
+/* mount_contents_capture - the content of every tmpfs, in the stop, into memory of the index. */
+int mount_contents_capture(struct capture *cap, struct error *err) _must_check_;
+
+/* mount_gap - note a gap about a mount. Returns 0 or -ENOMEM. */
+int mount_gap(struct capture *cap, enum gap_effect effect, const struct proc_mount *m,
+	      const char *reason) _must_check_;
+
+/* mount_clone_quietly - a private, detached, read-only clone of the mount at an O_PATH descriptor,
+ * from inside of its namespace. A descriptor or -1 with errno. */
+int mount_clone_quietly(int at);
 
 /* mount_index_find - a mount of the container, NULL: it is of another namespace, or out of sight.
  */

@@ -275,8 +275,8 @@ static void capture_all(struct fixture *f)
 	if (mount_namespace_kind.capture(&f->cap, &f->cap.ns[NS_MNT], &err) < 0 ||
 	    uts_namespace_kind.capture(&f->cap, &f->cap.ns[NS_UTS], &err) < 0 ||
 	    ipc_namespace_kind.capture(&f->cap, &f->cap.ns[NS_IPC], &err) < 0 ||
-	    cgroup_capture(&f->cap, &err) < 0 || cgroup_describe(&f->set, &err) < 0 ||
-	    timens_capture(&f->cap, 0, &err) < 0)
+	    mount_contents_finish(&f->cap, &err) < 0 || cgroup_capture(&f->cap, &err) < 0 ||
+	    cgroup_describe(&f->set, &err) < 0 || timens_capture(&f->cap, 0, &err) < 0)
 		fail_msg("%s", err.text);
 }
 

@@ -74,14 +74,18 @@ static la_ssize_t sink_write(struct archive *a, void *ctx, const void *data, siz
 /* What became of a call of libarchive. A warning is noted; only a broken stream ends the work. */
 static int archive_result(struct writer *w, int r)
 {
+	const char *text = archive_error_string(w->archive) ?: "not understood by the tar format";
+
 	if (w->sink_failed)
 		return w->sink_failed;
 	if (r == ARCHIVE_OK)
 		return 0;
 	if (r == ARCHIVE_FATAL)
 		return error_set(w->err, ERROR_INTERNAL, archive_errno(w->archive),
-				 "writing a tar: %s", archive_error_string(w->archive));
-	note(w, archive_error_string(w->archive) ?: "not understood by the tar format");
+				 "writing a tar: %s", text);
+	/* names that are no text of our locale go into the tar as the bytes that they are */
+	if (r != ARCHIVE_WARN || strncmp(text, "Can't translate", 15) != 0)
+		note(w, text);
 	return r == ARCHIVE_WARN ? 0 : 1;
 }
 
@@ -431,8 +435,7 @@ static int writer_open(struct writer *w)
 		return error_nomem(w->err);
 
 	archive_write_set_format_pax(a);
-	/* names are bytes, not text of some locale; attributes as GNU tar and Go read them */
-	archive_write_set_format_option(a, "pax", "hdrcharset", "BINARY");
+	/* attributes as GNU tar and Go read them */
 	archive_write_set_format_option(a, "pax", "xattrheader", "SCHILY");
 	if (w->opt->gzip >= 0) {
 		archive_write_add_filter_gzip(a);
@@ -440,7 +443,7 @@ static int writer_open(struct writer *w)
 		archive_write_set_filter_option(a, "gzip", "compression-level", level);
 		archive_write_set_filter_option(a, "gzip", "timestamp", NULL);
 	}
-	archive_write_set_bytes_per_block(a, (int)PIECE);
+	archive_write_set_bytes_per_block(a, w->opt->unbuffered ? 0 : (int)PIECE);
 	archive_write_set_bytes_in_last_block(a, 512);
 	return archive_result(w, archive_write_open(a, w, NULL, sink_write, NULL));
 }

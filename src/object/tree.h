@@ -46,6 +46,7 @@ struct tree_write_options {
 	int gzip;	    /* -1 = plain, 0..9 = compressed (0: stored) */
 	uint64_t max_bytes; /* of all file contents; files beyond are left out with a note; 0 = no
 			       limit */
+	bool unbuffered;    /* the sink takes pieces of any size, uncopied; plain tars only */
 	const char *xattr_skip; /* prefix of extended attributes that are left out, or NULL */
 	tree_choose_fn *choose; /* may be NULL: take everything */
 	tree_note_fn *note;	/* may be NULL */
