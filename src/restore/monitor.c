@@ -33,6 +33,10 @@ static int step_sandbox(struct run *run, struct error *err)
 	int r = sandbox_make(run->rst.op, &run->sandbox, run->req->name, err);
 
 	(void)snprintf(run->board->name, sizeof(run->board->name), "%s", run->sandbox.name);
+	if (r >= 0 && run->req->diff.len > DIFF_IN_MEMORY_MAX)
+		r = sandbox_disk(&run->sandbox, err);
+	if (r < 0)
+		sandbox_remove(run->rst.op, &run->sandbox);
 	return r;
 }
 

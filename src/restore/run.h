@@ -18,6 +18,9 @@
 /* Descriptors of amber's own stay below this in every process of a restore. */
 #define RUN_FD_LOW 512
 
+/* A rootfs difference beyond this is unpacked on disk: bytes of its tar. */
+#define DIFF_IN_MEMORY_MAX (256UL << 20)
+
 /* Points at which every task waits for all others. */
 enum stage {
 	STAGE_OPEN,    /* pid 1 only: all files are open; held ones can be taken over */

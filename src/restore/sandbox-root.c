@@ -109,6 +109,7 @@ static int apply_diff(struct op *op, const struct sandbox_root *root, struct err
 int sandbox_mount(struct op *op, const struct sandbox *sb, struct sandbox_root *root,
 		  struct error *err)
 {
+	const char *layer = root->on_disk ? sb->disk : sb->dir;
 	char upper[192], work[192];
 	int r;
 
@@ -121,9 +122,9 @@ int sandbox_mount(struct op *op, const struct sandbox *sb, struct sandbox_root *
 	if (mount(NULL, sb->dir, NULL, MS_REMOUNT, "mode=0700,size=90%") < 0)
 		return error_errno(err, errno, "remounting %s", sb->dir);
 
-	r = make_below(sb->dir, "upper", upper, sizeof(upper), err);
+	r = make_below(layer, "upper", upper, sizeof(upper), err);
 	if (r >= 0)
-		r = make_below(sb->dir, "work", work, sizeof(work), err);
+		r = make_below(layer, "work", work, sizeof(work), err);
 	if (r >= 0)
 		r = make_below(sb->dir, "root", root->path, sizeof(root->path), err);
 	if (r >= 0)

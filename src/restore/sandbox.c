@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <mntent.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -41,6 +42,7 @@ void sandbox_paths(struct sandbox *sb, const char *name)
 	(void)snprintf(sb->name, sizeof(sb->name), "%s", name);
 	(void)snprintf(sb->dir, sizeof(sb->dir), SANDBOX_DIR "/%s", name);
 	(void)snprintf(sb->record, sizeof(sb->record), SANDBOX_DIR "/%s.json", name);
+	(void)snprintf(sb->disk, sizeof(sb->disk), SANDBOX_DISK_DIR "/%s", name);
 }
 
 static int take_name(struct sandbox *sb, const char *name, struct error *err)
@@ -147,6 +149,17 @@ int sandbox_cgroups(struct sandbox *sb, bool exist_only, struct error *err)
 	return r;
 }
 
+int sandbox_disk(struct sandbox *sb, struct error *err)
+{
+	int r;
+
+	(void)mkdir("/var/lib", 0755);
+	r = make_dir("/var/lib/amber", err);
+	if (r >= 0)
+		r = make_dir(SANDBOX_DISK_DIR, err);
+	return r < 0 ? r : make_dir(sb->disk, err);
+}
+
 int sandbox_make(struct op *op, struct sandbox *sb, const char *name, struct error *err)
 {
 	int r;
@@ -196,6 +209,13 @@ static void remove_cgroup(struct op *op, const char *path)
 	}
 }
 
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	(void)remove(path); /* what cannot go is named once, by the caller */
+	return 0;
+}
+
 void sandbox_remove(struct op *op, struct sandbox *sb)
 {
 	size_t i;
@@ -208,6 +228,13 @@ void sandbox_remove(struct op *op, struct sandbox *sb)
 	sb->n_cgroups = 0;
 	if (!sb->made)
 		return;
+	if (access(sb->disk, F_OK) == 0) {
+		(void)nftw(sb->disk, remove_entry, 64, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+		if (access(sb->disk, F_OK) == 0)
+			op_warn(op, "%s could not be removed", sb->disk);
+		(void)rmdir(SANDBOX_DISK_DIR);
+		(void)rmdir("/var/lib/amber");
+	}
 	(void)unlink(sb->record);
 	if (rmdir(sb->dir) < 0 && errno != ENOENT)
 		op_warn(op, "%s could not be removed: %s", sb->dir, strerror(errno));

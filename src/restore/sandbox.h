@@ -13,12 +13,14 @@
 #include "base/op.h"
 
 #define SANDBOX_DIR	    "/run/amber/sandboxes"
+#define SANDBOX_DISK_DIR    "/var/lib/amber/sandboxes"
 #define SANDBOX_CGROUPS_MAX 32
 
 struct sandbox {
 	char name[64];
 	char dir[128]; /* mountpoint of its scratch file system, in its own mount namespace only */
 	char record[128];		    /* NAME.json */
+	char disk[128];			    /* where its writable layer lies when that is large */
 	char *cgroups[SANDBOX_CGROUPS_MAX]; /* directories made for it */
 	size_t n_cgroups;
 	bool made; /* the directory is ours */
@@ -31,6 +33,9 @@ int sandbox_make(struct op *op, struct sandbox *sb, const char *name,
 
 /* sandbox_enclose - put a process into the sandbox's cgroups. */
 int sandbox_enclose(const struct sandbox *sb, pid_t pid, struct error *err) _must_check_;
+
+/* sandbox_disk - make the directory sb->disk for a writable layer that is too large for memory. */
+int sandbox_disk(struct sandbox *sb, struct error *err) _must_check_;
 
 /* sandbox_record - write NAME.json: who keeps it (we), what is in it. init and root are 0 as long
  * as they are not born; archive may be NULL. */
@@ -54,6 +59,7 @@ struct sandbox_root {
 	size_t n_lowers;
 	struct bytes diff;    /* tar, may be empty */
 	struct bytes deleted; /* JSON list, may be empty */
+	bool on_disk;	      /* sandbox_disk() was called */
 	/* Told about everything of the difference that was not done. */
 	void (*note)(void *ctx, const char *path, const char *text);
 	void *ctx;

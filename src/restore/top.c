@@ -89,6 +89,7 @@ static int enter_namespaces(struct run *run, struct error *err)
 		.note = note_rootfs,
 		.ctx = run,
 		.diff = run->req->diff,
+		.on_disk = run->req->diff.len > DIFF_IN_MEMORY_MAX,
 		.deleted = run->req->deleted,
 	};
 	struct sandbox_spec spec = { .name = run->sandbox.name, .archive_rootfs = -1 };
