@@ -43,7 +43,8 @@ struct checkpoint {
 	uint64_t init_starttime; /* of the root task, clock ticks after boot: for a rootfs that is
 				    no overlay */
 	const char *stdio[3];	 /* links of the init's standard streams */
-	struct rootfs *rootfs;	 /* found before the stop, NULL = none */
+	struct checkpoint_diff *diff; /* rootfs-diff.c */
+	struct rootfs *rootfs;	      /* found before the stop, NULL = none */
 };
 
 /* namespaces.c - which namespaces the root task is in; fills cap.ns. Before the stop. */
@@ -77,6 +78,12 @@ int checkpoint_note_stdio(struct checkpoint *c, struct error *err) _must_check_;
 int checkpoint_write_metadata(struct checkpoint *c, struct error *err) _must_check_;
 int checkpoint_write_record(struct checkpoint *c, struct error *err) _must_check_;
 
-/* write.c - images and rootfs diff. After the thaw. */
+/* write.c - the image files. After the thaw. */
 int checkpoint_write_images(struct checkpoint *c, struct error *err) _must_check_;
+
+/* rootfs-diff.c - the container's files in two rounds: before the stop, and what changed since in
+ * the stop; put together after the thaw. */
+int checkpoint_copy_rootfs(struct checkpoint *c, struct error *err) _must_check_;
+int checkpoint_recopy_rootfs(struct checkpoint *c, struct error *err) _must_check_;
+void checkpoint_rootfs_free(struct checkpoint *c);
 int checkpoint_write_rootfs(struct checkpoint *c, struct error *err) _must_check_;

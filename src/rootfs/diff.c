@@ -25,7 +25,8 @@ struct diff {
 	const struct rootfs *rootfs;
 	struct rootfs_removed *removed;
 	struct gap_list *gaps;
-	const char *prefix; /* of overlay's attributes */
+	struct rootfs_round *round; /* NULL: everything is written, nothing is kept */
+	const char *prefix;	    /* of overlay's attributes */
 	bool no_memory;
 };
 
@@ -186,20 +187,76 @@ static int choose_plain(void *ctx, const char *path, int dirfd, const char *name
 	return 0;
 }
 
+static bool forced(const struct rootfs_round *round, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < round->n_force; i++)
+		if (strcmp(round->force[i], path) == 0)
+			return true;
+	return false;
+}
+
+/* What the diff consists of, and of that, what this round has to write. */
+static int choose(void *ctx, const char *path, int dirfd, const char *name, const struct stat *st,
+		  enum tree_choice *ret, struct error *err)
+{
+	struct diff *d = ctx;
+	struct rootfs_round *round = d->round;
+	int r;
+
+	if (d->rootfs->kind == ROOTFS_OVERLAY)
+		r = choose_overlay(ctx, path, dirfd, name, st, ret, err);
+	else
+		r = choose_plain(ctx, path, dirfd, name, st, ret, err);
+	if (r < 0 || !round || *ret != TREE_TAKE)
+		return r;
+	if (!round->since.tv_sec || since(&st->st_ctim, &round->since) ||
+	    since(&st->st_mtim, &round->since) || forced(round, path))
+		return 0;
+	*ret = S_ISDIR(st->st_mode) ? TREE_DESCEND : TREE_SKIP;
+	return list_add(&round->arena, &round->kept, &round->n_kept, path, err);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+void rootfs_round_deinit(struct rootfs_round *round)
+{
+	arena_deinit(&round->arena);
+	*round = ROOTFS_ROUND_INIT;
+}
+
+bool rootfs_round_keeps(const struct rootfs_round *round, const char *path)
+{
+	return round->n_kept &&
+	       bsearch(&path, round->kept, round->n_kept, sizeof(*round->kept), by_name);
+}
+
 int rootfs_diff_write(struct op *op, const struct rootfs *rootfs, const struct tree_sink *sink,
 		      struct rootfs_removed *removed, struct gap_list *gaps, struct error *err)
+{
+	return rootfs_diff_round(op, rootfs, sink, NULL, removed, gaps, err);
+}
+
+int rootfs_diff_round(struct op *op, const struct rootfs *rootfs, const struct tree_sink *sink,
+		      struct rootfs_round *round, struct rootfs_removed *removed,
+		      struct gap_list *gaps, struct error *err)
 {
 	struct diff d = { .op = op,
 			  .rootfs = rootfs,
 			  .removed = removed,
 			  .gaps = gaps,
+			  .round = round,
 			  .prefix = rootfs->userxattr ? "user.overlay." : "trusted.overlay." };
 	struct tree_write_options opt = {
 		.op = op,
 		.prefix = "",
 		.gzip = -1,
 		.xattr_skip = d.prefix,
-		.choose = rootfs->kind == ROOTFS_OVERLAY ? choose_overlay : choose_plain,
+		.choose = choose,
 		.note = diff_note,
 		.ctx = &d,
 	};
@@ -215,6 +272,8 @@ int rootfs_diff_write(struct op *op, const struct rootfs *rootfs, const struct t
 	r = tree_write(rootfs->dir_fd, &opt, sink, err);
 	if (r >= 0 && d.no_memory)
 		r = error_nomem(err);
+	if (round && round->n_kept)
+		qsort(round->kept, round->n_kept, sizeof(*round->kept), by_name);
 	if (r < 0)
 		return error_while(err, r, "reading the container's files in %s",
 				   rootfs->upper ?: rootfs->path);

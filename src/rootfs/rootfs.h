@@ -76,6 +76,31 @@ int rootfs_diff_write(struct op *op, const struct rootfs *rootfs, const struct t
 		      struct rootfs_removed *removed, struct gap_list *gaps,
 		      struct error *err) _must_check_;
 
+/*
+ * A walk over the container's files in two rounds: the first while it runs, the second, short one
+ * while it stands still. What the second finds unchanged is taken from the first.
+ */
+struct rootfs_round {
+	struct arena arena;
+	struct timespec since;	  /* only what changed since then is written; zero: everything */
+	const char *const *force; /* paths that are written whatever their times say: somebody may
+				   * be writing them through a mapping. Borrowed */
+	size_t n_force;
+	const char **kept; /* what was there, and not written: sorted when the walk is over */
+	size_t n_kept;
+};
+
+#define ROOTFS_ROUND_INIT ((struct rootfs_round){ 0 })
+void rootfs_round_deinit(struct rootfs_round *round);
+
+/* rootfs_diff_round - rootfs_diff_write() of what round asks for; fills round->kept. */
+int rootfs_diff_round(struct op *op, const struct rootfs *rootfs, const struct tree_sink *sink,
+		      struct rootfs_round *round, struct rootfs_removed *removed,
+		      struct gap_list *gaps, struct error *err) _must_check_;
+
+/* rootfs_round_keeps - is the entry that an earlier round wrote for this path still good? */
+bool rootfs_round_keeps(const struct rootfs_round *round, const char *path);
+
 /* rootfs_removed_json - the deleted paths as a JSON list of strings ("/etc/x"): the content of
  * deleted.files. Appends to buf. */
 int rootfs_removed_json(const struct rootfs_removed *removed, struct buf *buf,
