@@ -22,6 +22,7 @@
 #include "object/tree.h"
 
 #define CLONES_MAX 240
+#define NOTES_MAX  1000 /* of one tmpfs: what is in it is the container's to decide */
 
 /* The clones of all tmpfs mounts, made in one visit to the namespace. */
 struct clones {
@@ -65,6 +66,7 @@ struct mount_content {
 struct tmpfs_capture {
 	struct capture *cap;
 	struct mount_content *content;
+	size_t notes;
 	int gap_failed;
 };
 
@@ -80,6 +82,8 @@ static void tmpfs_note(void *ctx, const char *path, const char *text)
 	struct tmpfs_capture *tc = ctx;
 	char subject[TREE_PATH_MAX + 512];
 
+	if (tc->notes++ >= NOTES_MAX)
+		return;
 	snprintf(subject, sizeof(subject), "%s in the tmpfs at %s", path,
 		 tc->content->mount->mountpoint);
 	if (gap_add(tc->cap->gaps, GAP_DEGRADED, "mount", 0, subject, "%s", text) < 0)
@@ -118,6 +122,9 @@ static int tmpfs_capture(struct capture *cap, const struct proc_mount *m, int fd
 	content->next = cap->mounts->contents;
 	cap->mounts->contents = content;
 	r = tree_write(fd, &opt, &sink, err);
+	if (tc.notes > NOTES_MAX &&
+	    mount_gap(cap, GAP_DEGRADED, m, "more files in it are not as they were") < 0)
+		tc.gap_failed = -ENOMEM;
 	if (r >= 0 && tc.gap_failed)
 		r = error_nomem(err);
 	if (r < 0)

@@ -17,7 +17,7 @@
 #include "object/mount-builder.h"
 #include "object/tree.h"
 
-#define EXTRACT_MAX ((uint64_t)16 << 30)
+#define EXTRACT_MAX ((uint64_t)4 << 30) /* it is memory of this host */
 
 void mount_lose(struct builder *b, struct point *p, enum gap_effect effect, const char *why)
 {

@@ -20,6 +20,9 @@
 /* File times lag behind the clock by a tick, and a runtime's last preparations may come first. */
 #define SLACK_NS 20000000
 
+/* The container decides how many odd files it has; it must not decide how long the record gets. */
+#define NOTES_MAX 1000
+
 struct diff {
 	struct op *op;
 	const struct rootfs *rootfs;
@@ -27,6 +30,7 @@ struct diff {
 	struct gap_list *gaps;
 	struct rootfs_round *round; /* NULL: everything is written, nothing is kept */
 	const char *prefix;	    /* of overlay's attributes */
+	size_t notes;
 	bool no_memory;
 };
 
@@ -34,7 +38,8 @@ static void diff_note(void *ctx, const char *path, const char *text)
 {
 	struct diff *d = ctx;
 
-	if (gap_add(d->gaps, GAP_DEGRADED, "rootfs", 0, path, "%s", text) < 0)
+	if (d->notes++ < NOTES_MAX &&
+	    gap_add(d->gaps, GAP_DEGRADED, "rootfs", 0, path, "%s", text) < 0)
 		d->no_memory = true;
 }
 
@@ -270,6 +275,10 @@ int rootfs_diff_round(struct op *op, const struct rootfs *rootfs, const struct t
 		    "not an overlay: files that were deleted since the start leave no trace") < 0)
 		return error_nomem(err);
 	r = tree_write(rootfs->dir_fd, &opt, sink, err);
+	if (d.notes > NOTES_MAX &&
+	    gap_add(gaps, GAP_DEGRADED, "rootfs", 0, rootfs->path,
+		    "%zu more files are not as they were", d.notes - NOTES_MAX) < 0)
+		d.no_memory = true;
 	if (r >= 0 && d.no_memory)
 		r = error_nomem(err);
 	if (round && round->n_kept)
