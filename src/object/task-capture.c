@@ -101,22 +101,39 @@ static int take_all(struct capture *cap, struct task_capture *tc, size_t thread,
 }
 
 static int capture_thread(struct capture *cap, struct task_capture *tc, size_t thread,
-			  struct error *err)
+			  struct script *s, struct error *err)
 {
 	void *task_states[KINDS_MAX] = { 0 }, *thread_states[KINDS_MAX] = { 0 };
-	_cleanup_script_ struct script *s = NULL;
 	int r;
 
-	r = script_begin(cap->op, cap->tree, &tc->task->threads[thread], true, &s, err);
-	if (r == 0)
-		r = ask_all(cap, tc, thread, s, task_states, thread_states, err);
+	r = ask_all(cap, tc, thread, s, task_states, thread_states, err);
 	if (r == 0)
 		r = script_run(s, err);
 	if (r == 0)
 		r = take_all(cap, tc, thread, s, task_states, thread_states, err);
-	if (r == 0)
-		r = script_end(&s, err);
 	return r;
+}
+
+/* One session for the whole process, which moves from thread to thread. */
+static int capture_threads(struct capture *cap, struct task_capture *tc, struct error *err)
+{
+	struct task *task = tc->task;
+	_cleanup_script_ struct script *s = NULL;
+	size_t i;
+	int r;
+
+	r = script_begin(cap->op, cap->tree, &task->threads[0], true, &s, err);
+	for (i = 0; r == 0 && i < task->n_threads; i++) {
+		if (i > 0) {
+			script_reset(s);
+			r = script_move(s, &task->threads[i], err);
+		}
+		if (r == 0)
+			r = capture_thread(cap, tc, i, s, err);
+		if (r == 0)
+			r = add_core(cap, task->threads[i].ns_tid, tc->thread_cores[i], err);
+	}
+	return r < 0 ? r : script_end(&s, err);
 }
 
 int task_capture(struct capture *cap, struct task *task, Img__Mm *mm, Img__Core **ret_core,
@@ -147,13 +164,9 @@ int task_capture(struct capture *cap, struct task *task, Img__Mm *mm, Img__Core 
 		tc.core->tc->has_stop_signo = true;
 		tc.core->tc->stop_signo = (uint32_t)task_leader(task)->stop_signal;
 	}
-	for (i = 0; i < task->n_threads; i++) {
-		r = capture_thread(cap, &tc, i, err);
-		if (r == 0)
-			r = add_core(cap, task->threads[i].ns_tid, tc.thread_cores[i], err);
-		if (r < 0)
-			return r;
-	}
+	r = capture_threads(cap, &tc, err);
+	if (r < 0)
+		return r;
 	*ret_core = tc.core;
 	return 0;
 }
