@@ -12,7 +12,7 @@
 #include "object/restore-shared.h"
 #include "restore/load.h"
 #include "restore/plan.h"
-#include "restore/restore.h"
+#include "restore/request.h"
 #include "restore/sandbox.h"
 
 /* Descriptors of amber's own stay below this in every process of a restore. */
