@@ -286,6 +286,8 @@ static int mount_foresee(struct capture *cap, const struct proc_mount *m)
 		return mount_gap(cap, GAP_COSMETIC, m,
 				 "a view of the host's kernel: a restore shows an empty directory");
 	case MOUNT_DEVICES:
+		if (strcmp(m->root, "/") != 0)
+			return 0; /* one device, which a restore makes or misses */
 		return mount_gap(cap, GAP_COSMETIC, m,
 				 "the host's devices: a restore shows a small /dev of its own");
 	case MOUNT_STORAGE:

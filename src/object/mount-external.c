@@ -12,6 +12,7 @@
 #include <sys/mount.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "base/cleanup.h"
 #include "object/mount-fs.h"
@@ -145,6 +146,35 @@ static int overlay_directory(const struct sandbox_spec *spec, const char *name, 
 	return 0;
 }
 
+/* Engines bind the host's harmless devices where they may not make nodes; a node of our own is as
+ * good. */
+static int make_device(const struct sandbox_spec *spec, const Img__Mnt *mnt, const char *name,
+		       int *ret_fd)
+{
+	static const struct {
+		const char *root;
+		unsigned int major, minor;
+	} devices[] = {
+		{ "/null", 1, 3 },   { "/zero", 1, 5 },	   { "/full", 1, 7 },
+		{ "/random", 1, 8 }, { "/urandom", 1, 9 }, { "/tty", 5, 0 },
+	};
+	_cleanup_close_ int scratch = -1;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(devices); i++)
+		if (!strcmp(devices[i].root, mnt->root))
+			break;
+	if (i == ARRAY_SIZE(devices) || !spec->scratch)
+		return -ENOENT;
+	scratch = open(spec->scratch, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (scratch < 0 ||
+	    mknodat(scratch, name, S_IFCHR | 0666, makedev(devices[i].major, devices[i].minor)) < 0)
+		return -errno;
+	(void)fchmodat(scratch, name, 0666, 0);
+	*ret_fd = open_tree(scratch, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	return *ret_fd < 0 ? -errno : 0;
+}
+
 int mount_external_copy(struct restore *rst, const struct sandbox_spec *spec, const Img__Mnt *mnt,
 			const struct proc_mounts *host, const char *name, int *ret_fd,
 			const char **ret_why, struct error *err)
@@ -154,6 +184,8 @@ int mount_external_copy(struct restore *rst, const struct sandbox_spec *spec, co
 	const char *path;
 	int r;
 
+	if (mount_fs_of(mnt)->way == MOUNT_DEVICES && make_device(spec, mnt, name, ret_fd) == 0)
+		return 0;
 	path = mnt->root[0] == '/' && spec->scratch
 		       ? mount_source_on_host(host, mnt->root_dev, mnt->root, &rst->set->arena)
 		       : NULL;

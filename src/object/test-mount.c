@@ -123,6 +123,7 @@ static _Noreturn void container(const char *base, int ready, int done)
 	need(mount(NULL, "rootfs/proc/sys", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) == 0);
 	need(mount("outside.txt", "rootfs/etc/resolv.conf", NULL, MS_BIND, NULL) == 0);
 	need(mount("volume", "rootfs/volume", NULL, MS_BIND, NULL) == 0);
+	need(mount("/dev/null", "rootfs/etc/device", NULL, MS_BIND, NULL) == 0);
 	need(mount("rootfs/data/part", "rootfs/again", NULL, MS_BIND, NULL) == 0);
 	need(mount(NULL, "rootfs/again", NULL,
 		   MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NOATIME, NULL) == 0);
@@ -161,6 +162,7 @@ static void prepare(const char *base)
 	put("outside.txt", "nameserver 192.0.2.1");
 	put("volume/file", "on a volume");
 	put("rootfs/etc/keys", "");
+	put("rootfs/etc/device", "");
 	put("rootfs/etc/resolv.conf", "");
 	put("rootfs/data/file", "x");
 	put("base/data/part/file", "part");
@@ -380,6 +382,7 @@ static void check_sandbox(void)
 	need(flags_now("/proc/sys", "proc") & MS_RDONLY);
 	need(flags_now("/masked", "tmpfs") != ~0UL);
 	need(stat("/etc/keys", &st) == 0 && S_ISCHR(st.st_mode));
+	need(stat("/etc/device", &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3));
 	need(has("/over/file", "over"));
 	need(open("/masked/x", O_CREAT | O_WRONLY, 0600) < 0 && errno == EROFS);
 	/* writing is private */
