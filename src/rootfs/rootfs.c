@@ -119,9 +119,34 @@ static int overlay_options(struct rootfs *rootfs, const char *options, struct er
 	return r;
 }
 
+/*
+ * Engines with many layers save room by mounting from inside of their store: "lowerdir=l/A:l/B".
+ * The store is two levels above the directories that are named in full: STORE/ID/diff,
+ * STORE/ID/merged.
+ */
+static const char *in_store(struct rootfs *rootfs, const char *path, const char *known)
+{
+	const char *full;
+	size_t len, up;
+
+	if (!path || path[0] == '/' || !known || known[0] != '/')
+		return path;
+	for (len = strlen(known), up = 0; len && up < 2; up += known[len] == '/')
+		len--;
+	full = arena_printf(&rootfs->arena, "%.*s/%s", (int)len, known, path);
+	return full && access(full, F_OK) == 0 ? full : path;
+}
+
 static int overlay_open(struct rootfs *rootfs, struct error *err)
 {
+	size_t i;
 	int r;
+
+	rootfs->upper = in_store(rootfs, rootfs->upper, rootfs->path);
+	rootfs->work = in_store(rootfs, rootfs->work, rootfs->upper);
+	for (i = 0; i < rootfs->n_lowers; i++)
+		rootfs->lowers[i] = in_store(
+			rootfs, in_store(rootfs, rootfs->lowers[i], rootfs->upper), rootfs->path);
 
 	if (!rootfs->upper) {
 		rootfs->writable = false; /* lower layers only: nothing can have changed */

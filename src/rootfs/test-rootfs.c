@@ -297,6 +297,45 @@ static void test_overlay(void **state)
 	rootfs_removed_deinit(&parsed);
 }
 
+/* An overlay that was mounted from inside of the engine's store. */
+static void test_relative(void **state)
+{
+	struct rootfs_removed removed = ROOTFS_REMOVED_INIT;
+	struct fixture *f = *state;
+	struct rootfs *rootfs = NULL;
+	struct error err = ERROR_INIT;
+	char path[128];
+	int done, stat;
+	pid_t pid;
+
+	mkdir("store", 0755);
+	mkdir("store/1", 0755);
+	mkdir("store/1/diff", 0755);
+	mkdir("store/2", 0755);
+	mkdir("store/2/diff", 0755);
+	mkdir("store/2/work", 0755);
+	mkdir("store/2/merged", 0755);
+	put("store/1/diff/gone", "x");
+	assert_int_equal(chdir("store"), 0);
+	assert_int_equal(mount("overlay", "2/merged", "overlay", 0,
+			       "lowerdir=1/diff,upperdir=2/diff,workdir=2/work"),
+			 0);
+	put("2/merged/new", "new");
+	assert_int_equal(unlink("2/merged/gone"), 0);
+	assert_int_equal(chdir(".."), 0);
+	pid = rooted("store/2/merged", &done);
+	if (rootfs_find(&f->op, pid, &rootfs, &err) < 0)
+		fail_msg("%s", err.text);
+	snprintf(path, sizeof(path), "%s/store/2/diff", f->base);
+	assert_string_equal(rootfs->upper, path);
+	snprintf(path, sizeof(path), "%s/store/1/diff", f->base);
+	assert_string_equal(rootfs->lowers[0], path);
+	rootfs_free(rootfs);
+	close(done);
+	waitpid(pid, &stat, 0);
+	rootfs_removed_deinit(&removed);
+}
+
 static void test_plain(void **state)
 {
 	struct rootfs_removed removed = ROOTFS_REMOVED_INIT;
@@ -392,6 +431,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_overlay, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_relative, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_plain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_host, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_whiteouts, setup, teardown),
