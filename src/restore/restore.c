@@ -10,6 +10,8 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "restore/anon.h"
 #include "restore/monitor.h"
@@ -108,6 +110,23 @@ static int await_word(struct op *op, int fd, struct error *err)
 	return read(fd, &byte, 1) == 1;
 }
 
+/* A monitor was killed: its sandbox dies with it, a little later, and then is cleared away by us.
+ */
+static void clear_away(struct op *op, const char *name)
+{
+	struct timespec moment = { 0, 20000000L };
+	struct sandbox sb = { 0 };
+	int tries;
+
+	if (!name[0])
+		return;
+	sandbox_paths(&sb, name);
+	for (tries = 0; tries < 500 && access(sb.record, F_OK) == 0; tries++) {
+		sandbox_sweep(op);
+		(void)nanosleep(&moment, NULL);
+	}
+}
+
 /* Fork the monitor and wait for its word. */
 static int hand_over(struct run *run, struct restore_result *ret, struct error *err)
 {
@@ -137,7 +156,7 @@ static int hand_over(struct run *run, struct restore_result *ret, struct error *
 		(void)kill(pid, SIGKILL); /* what it was building dies with it */
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	sandbox_sweep(run->rst.op); /* should the monitor have died without doing it */
+	clear_away(run->rst.op, run->board->name);
 	if (n < 0)
 		return n;
 	r = restore_shared_error(&run->board->shared, err);
@@ -199,7 +218,8 @@ int restore_wait(struct op *op, const struct restore_result *result, int *ret_st
 			(void)kill(result->monitor, signal);
 	}
 	if (WIFSIGNALED(status)) {
-		sandbox_sweep(op);
+		(void)kill(result->init, SIGKILL);
+		clear_away(op, result->name);
 		return error_set(
 			err, ERROR_SYSTEM, ECHILD,
 			"the keeper of sandbox %s was killed by signal %d, and the sandbox with it",

@@ -246,6 +246,63 @@ static void test_restore(void **state)
 	unload(&l);
 }
 
+/* kill -9 of the keeper: the sandbox must die with it, and the next one who comes clears away. */
+static void test_keeper_killed(void **state)
+{
+	struct restore_result result = RESTORE_RESULT_INIT;
+	struct error err = ERROR_INIT;
+	struct world *w = *state;
+	struct op op = OP_INIT;
+	struct loaded l;
+	int status;
+
+	op.log_level = LOG_ERROR;
+	load(w, &l);
+	l.request.name = "test-restore-keeper";
+	assert_int_equal(restore_run(&op, &l.request, &result, &err), 0);
+	(void)kill(result.monitor, SIGKILL);
+	assert_int_equal(restore_wait(&op, &result, &status, &err), -ECHILD);
+	assert_nothing_left("test-restore-keeper");
+	restore_result_deinit(&result);
+	unload(&l);
+}
+
+/* The same archive, three times, side by side. */
+static void test_side_by_side(void **state)
+{
+	static const char *const names[] = { "test-restore-a", "test-restore-b", "test-restore-c" };
+	struct restore_result results[3] = { 0 }, refused = RESTORE_RESULT_INIT;
+	struct error err = ERROR_INIT;
+	struct world *w = *state;
+	struct op op = OP_INIT;
+	struct counters counters;
+	struct loaded l;
+	int i, status;
+
+	op.log_level = LOG_ERROR;
+	for (i = 0; i < 3; i++) {
+		load(w, &l);
+		l.request.name = names[i];
+		assert_int_equal(restore_run(&op, &l.request, &results[i], &err), 0);
+		unload(&l);
+	}
+	/* A name that is in use is refused, and its owner is left in peace. */
+	load(w, &l);
+	l.request.name = names[1];
+	assert_int_equal(restore_run(&op, &l.request, &refused, &err), -EEXIST);
+	unload(&l);
+	usleep(100000);
+	counters = read_counters(w, results[1].root);
+	assert_true(counters.child > 0);
+	for (i = 0; i < 3; i++) {
+		(void)kill(results[i].root, SIGKILL);
+		assert_int_equal(restore_wait(&op, &results[i], &status, &err), 0);
+		restore_result_deinit(&results[i]);
+	}
+	for (i = 0; i < 3; i++)
+		assert_nothing_left(names[i]);
+}
+
 static void test_faults(void **state)
 {
 	struct restore_result result = RESTORE_RESULT_INIT;
@@ -307,8 +364,8 @@ static void test_bad_requests(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_restore),
-		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_restore),	     cmocka_unit_test(test_keeper_killed),
+		cmocka_unit_test(test_side_by_side), cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_bad_requests),
 	};
 
