@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <json-c/json.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -39,18 +40,16 @@ static void add_process(struct json_object *json, const char *key, const char *s
 	json_object_object_add(json, start_key, json_object_new_int64((int64_t)started(pid)));
 }
 
-int sandbox_record(const struct sandbox *sb, pid_t init, pid_t root, const char *archive,
-		   struct error *err)
+static struct json_object *describe(const struct sandbox *sb, pid_t init, pid_t root,
+				    const char *archive)
 {
 	struct json_object *json = json_object_new_object();
 	time_t now = time(NULL);
-	char created[32], draft[160];
-	const char *text;
+	char created[32];
 	struct tm tm;
-	int r;
 
 	if (!json)
-		return error_nomem(err);
+		return NULL;
 	(void)strftime(created, sizeof(created), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
 	json_object_object_add(json, "name", json_object_new_string(sb->name));
 	json_object_object_add(json, "created", json_object_new_string(created));
@@ -59,6 +58,40 @@ int sandbox_record(const struct sandbox *sb, pid_t init, pid_t root, const char 
 	add_process(json, "monitor", "monitor_started", getpid());
 	if (archive)
 		json_object_object_add(json, "archive", json_object_new_string(archive));
+	return json;
+}
+
+int sandbox_claim(const struct sandbox *sb, struct error *err)
+{
+	struct json_object *json = describe(sb, 0, 0, NULL);
+	_cleanup_close_ int fd = -1;
+	const char *text;
+	char path[32];
+	int r;
+
+	if (!json)
+		return error_nomem(err);
+	text = json_object_to_json_string_ext(json, JSON_C_TO_STRING_PRETTY);
+	fd = open(SANDBOX_DIR, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+	r = fd < 0 ? error_errno(err, errno, "making a file in " SANDBOX_DIR)
+		   : fd_write_all(fd, text, strlen(text), err);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (r >= 0 && linkat(AT_FDCWD, path, AT_FDCWD, sb->record, AT_SYMLINK_FOLLOW) < 0)
+		r = error_errno(err, errno, "making %s", sb->record);
+	json_object_put(json);
+	return r;
+}
+
+int sandbox_record(const struct sandbox *sb, pid_t init, pid_t root, const char *archive,
+		   struct error *err)
+{
+	struct json_object *json = describe(sb, init, root, archive);
+	char draft[160];
+	const char *text;
+	int r;
+
+	if (!json)
+		return error_nomem(err);
 	text = json_object_to_json_string_ext(json, JSON_C_TO_STRING_PRETTY);
 	(void)snprintf(draft, sizeof(draft), "%s.new", sb->record);
 	r = fd_write_file(AT_FDCWD, draft, O_CREAT | O_TRUNC, 0600, text, strlen(text), err);
@@ -102,6 +135,9 @@ void sandbox_sweep(struct op *op)
 	_cleanup_closedir_ DIR *dir = opendir(SANDBOX_DIR);
 	const struct dirent *entry;
 
+	/* One sweeper at a time: what another one has cleared away may be somebody's new name. */
+	if (dir)
+		(void)flock(dirfd(dir), LOCK_EX);
 	while (dir && (entry = readdir(dir))) {
 		const char *dot = strrchr(entry->d_name, '.');
 		struct sandbox sb = { 0 };

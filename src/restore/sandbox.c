@@ -62,18 +62,21 @@ static int take_name(struct sandbox *sb, const char *name, struct error *err)
 	if (r < 0)
 		return r;
 
+	/* The record comes first and at once whole, so that a keeper that is killed at any instant
+	 * has left its name. */
 	for (i = 0; !sb->made; i++) {
 		(void)snprintf(made_up, sizeof(made_up), i ? "sandbox-%d-%u" : "sandbox-%d",
 			       (int)getpid(), i);
 		sandbox_paths(sb, name ? name : made_up);
-		if (mkdir(sb->dir, 0700) == 0) {
+		r = sandbox_claim(sb, err);
+		if (r >= 0) {
 			sb->made = true;
-		} else if (errno == ENOENT && i < 1000) {
+		} else if (r == -ENOENT && i < 1000) {
 			/* Another sandbox, the last one, was just cleared away. */
 			(void)mkdir("/run/amber", 0700);
 			(void)mkdir(SANDBOX_DIR, 0700);
-		} else if (errno != EEXIST) {
-			return error_errno(err, errno, "making %s", sb->dir);
+		} else if (r != -EEXIST) {
+			return r;
 		} else if (name) {
 			return error_hint(err,
 					  error_set(err, ERROR_USAGE, EEXIST,
@@ -81,7 +84,7 @@ static int take_name(struct sandbox *sb, const char *name, struct error *err)
 					  "choose another --name, or end that one first");
 		}
 	}
-	return sandbox_record(sb, 0, 0, NULL, err);
+	return make_dir(sb->dir, err);
 }
 
 /* A new cpuset takes no task before it has been told its processors and memory. */
@@ -218,6 +221,7 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 
 void sandbox_remove(struct op *op, struct sandbox *sb)
 {
+	char draft[160];
 	size_t i;
 
 	for (i = 0; i < sb->n_cgroups; i++) {
@@ -235,9 +239,11 @@ void sandbox_remove(struct op *op, struct sandbox *sb)
 		(void)rmdir(SANDBOX_DISK_DIR);
 		(void)rmdir("/var/lib/amber");
 	}
-	(void)unlink(sb->record);
+	(void)snprintf(draft, sizeof(draft), "%s.new", sb->record);
+	(void)unlink(draft);
 	if (rmdir(sb->dir) < 0 && errno != ENOENT)
 		op_warn(op, "%s could not be removed: %s", sb->dir, strerror(errno));
+	(void)unlink(sb->record); /* last: as long as it is there, a sweeper can go on */
 	(void)rmdir(SANDBOX_DIR);
 	(void)rmdir("/run/amber");
 	sb->made = false;

@@ -37,6 +37,10 @@ int sandbox_enclose(const struct sandbox *sb, pid_t pid, struct error *err) _mus
 /* sandbox_disk - make the directory sb->disk for a writable layer that is too large for memory. */
 int sandbox_disk(struct sandbox *sb, struct error *err) _must_check_;
 
+/* sandbox_claim - take a name: NAME.json appears, whole, naming us as its keeper. -EEXIST: taken.
+ */
+int sandbox_claim(const struct sandbox *sb, struct error *err) _must_check_;
+
 /* sandbox_record - write NAME.json: who keeps it (we), what is in it. init and root are 0 as long
  * as they are not born; archive may be NULL. */
 int sandbox_record(const struct sandbox *sb, pid_t init, pid_t root, const char *archive,
