@@ -6,11 +6,11 @@
  * Names, keys and forms are those of the archives of containerd, CRI-O and podman, which
  * checkpointctl reads (docs/formats/archive.md).
  */
-#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/json.h"
 #include "checkpoint/run.h"
 #include "kernel/proc.h"
 
@@ -35,11 +35,6 @@ static int add_json(struct checkpoint *c, const char *name, json_object *object,
 	return r;
 }
 
-static void put(json_object *object, const char *key, const char *value)
-{
-	json_object_object_add(object, key, json_object_new_string(value));
-}
-
 static int write_config(struct checkpoint *c, struct error *err)
 {
 	const struct checkpoint_target *t = &c->request->target;
@@ -47,16 +42,16 @@ static int write_config(struct checkpoint *c, struct error *err)
 	char now[32];
 
 	rfc3339(&c->stopped, now, sizeof(now));
-	put(config, "id", t->id);
-	put(config, "name", t->name);
-	put(config, "rootfsImage", t->image_name);
-	put(config, "rootfsImageRef", t->image_ref);
-	put(config, "rootfsImageName", t->image_name);
-	put(config, "runtime", t->runtime);
-	put(config, "createdTime", t->created[0] ? t->created : now);
-	put(config, "checkpointedTime", now);
-	put(config, "restoredTime", "0001-01-01T00:00:00Z");
-	json_object_object_add(config, "restored", json_object_new_boolean(false));
+	json_put_text(config, "id", t->id);
+	json_put_text(config, "name", t->name);
+	json_put_text(config, "rootfsImage", t->image_name);
+	json_put_text(config, "rootfsImageRef", t->image_ref);
+	json_put_text(config, "rootfsImageName", t->image_name);
+	json_put_text(config, "runtime", t->runtime);
+	json_put_text(config, "createdTime", t->created[0] ? t->created : now);
+	json_put_text(config, "checkpointedTime", now);
+	json_put_text(config, "restoredTime", "0001-01-01T00:00:00Z");
+	json_put_bool(config, "restored", false);
 	return add_json(c, "config.dump", config, err);
 }
 
@@ -81,14 +76,14 @@ static int write_status(struct checkpoint *c, struct error *err)
 		ns = (int64_t)timegm(&tm) * 1000000000;
 	else
 		ns = (int64_t)c->started.tv_sec * 1000000000;
-	put(status, "Version", "v1");
+	json_put_text(status, "Version", "v1");
 	json_object_object_add(status, "Pid", json_object_new_int(c->request->target.pids[0]));
 	json_object_object_add(status, "CreatedAt", json_object_new_int64(ns));
 	json_object_object_add(status, "StartedAt", json_object_new_int64(ns));
 	json_object_object_add(status, "FinishedAt", json_object_new_int64(0));
 	json_object_object_add(status, "ExitCode", json_object_new_int(0));
-	put(status, "Reason", "");
-	put(status, "Message", "");
+	json_put_text(status, "Reason", "");
+	json_put_text(status, "Message", "");
 	return add_json(c, "status", status, err);
 }
 

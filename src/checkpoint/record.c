@@ -4,28 +4,18 @@
  * files, and every member with its size and SHA-256 (docs/formats/amber-json.md).
  */
 #include <fcntl.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
 
 #include "base/fd.h"
+#include "base/json.h"
 #include "base/version.h"
 #include "checkpoint/run.h"
 #include "rootfs/rootfs.h"
 
 #define RECORD_VERSION 1
-
-static void put(json_object *object, const char *key, const char *value)
-{
-	json_object_object_add(object, key, json_object_new_string(value ? value : ""));
-}
-
-static void put_number(json_object *object, const char *key, uint64_t value)
-{
-	json_object_object_add(object, key, json_object_new_uint64(value));
-}
 
 static json_object *time_json(const struct timespec *ts)
 {
@@ -42,9 +32,9 @@ static json_object *tool_json(const struct checkpoint *c)
 {
 	json_object *tool = json_object_new_object();
 
-	put(tool, "name", "amber");
-	put(tool, "version", AMBER_VERSION);
-	put(tool, "command", c->request->command);
+	json_put_text(tool, "name", "amber");
+	json_put_text(tool, "version", AMBER_VERSION);
+	json_put_text(tool, "command", c->request->command);
 	return tool;
 }
 
@@ -56,12 +46,12 @@ static json_object *node_json(void)
 	struct utsname uts;
 
 	uname(&uts);
-	put(node, "hostname", uts.nodename);
-	put(node, "kernel", uts.release);
-	put(node, "kernel_version", uts.version);
-	put(node, "machine", uts.machine);
+	json_put_text(node, "hostname", uts.nodename);
+	json_put_text(node, "kernel", uts.release);
+	json_put_text(node, "kernel_version", uts.version);
+	json_put_text(node, "machine", uts.machine);
 	if (fd_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, &boot, &local) == 0)
-		put(node, "boot_id", strtok((char *)boot.data, "\n"));
+		json_put_text(node, "boot_id", strtok((char *)boot.data, "\n"));
 	return node;
 }
 
@@ -72,11 +62,11 @@ static json_object *times_json(const struct checkpoint *c)
 	json_object_object_add(times, "started", time_json(&c->started));
 	json_object_object_add(times, "stopped", time_json(&c->stopped));
 	json_object_object_add(times, "resumed", time_json(&c->resumed));
-	put_number(times, "started_monotonic_ns", c->started_ns);
-	put_number(times, "stopping_monotonic_ns", c->tree.stopping_ns);
-	put_number(times, "stopped_monotonic_ns", c->tree.stopped_ns);
-	put_number(times, "resumed_monotonic_ns", c->tree.resumed_ns);
-	put_number(times, "freeze_ns", c->result->freeze_ns);
+	json_put_number(times, "started_monotonic_ns", c->started_ns);
+	json_put_number(times, "stopping_monotonic_ns", c->tree.stopping_ns);
+	json_put_number(times, "stopped_monotonic_ns", c->tree.stopped_ns);
+	json_put_number(times, "resumed_monotonic_ns", c->tree.resumed_ns);
+	json_put_number(times, "freeze_ns", c->result->freeze_ns);
 	return times;
 }
 
@@ -85,38 +75,20 @@ static json_object *container_json(const struct checkpoint *c)
 	const struct checkpoint_target *t = &c->request->target;
 	json_object *container = json_object_new_object();
 
-	put(container, "id", t->id);
-	put(container, "name", t->name);
-	put(container, "runtime", t->runtime);
-	put(container, "engine", t->engine);
-	put(container, "image_name", t->image_name);
-	put(container, "image_ref", t->image_ref);
-	put(container, "created", t->created);
-	put(container, "bundle", t->bundle);
-	put_number(container, "pid", (uint64_t)t->pids[0]);
-	put_number(container, "tasks", c->result->n_tasks);
-	put_number(container, "threads", c->result->n_threads);
-	put_number(container, "memory_bytes", c->result->memory_bytes);
-	json_object_object_add(container, "left_running",
-			       json_object_new_boolean(!c->request->stop));
+	json_put_text(container, "id", t->id);
+	json_put_text(container, "name", t->name);
+	json_put_text(container, "runtime", t->runtime);
+	json_put_text(container, "engine", t->engine);
+	json_put_text(container, "image_name", t->image_name);
+	json_put_text(container, "image_ref", t->image_ref);
+	json_put_text(container, "created", t->created);
+	json_put_text(container, "bundle", t->bundle);
+	json_put_number(container, "pid", (uint64_t)t->pids[0]);
+	json_put_number(container, "tasks", c->result->n_tasks);
+	json_put_number(container, "threads", c->result->n_threads);
+	json_put_number(container, "memory_bytes", c->result->memory_bytes);
+	json_put_bool(container, "left_running", !c->request->stop);
 	return container;
-}
-
-static json_object *gaps_json(const struct gap_list *gaps)
-{
-	json_object *list = json_object_new_array(), *object;
-	const struct gap *gap;
-
-	for (gap = gaps->first; gap; gap = gap->next) {
-		object = json_object_new_object();
-		put(object, "kind", gap->kind);
-		json_object_object_add(object, "pid", json_object_new_int(gap->pid));
-		put(object, "subject", gap->subject);
-		put(object, "reason", gap->reason);
-		put(object, "effect", gap_effect_name(gap->effect));
-		json_object_array_add(list, object);
-	}
-	return list;
 }
 
 static void hex(const unsigned char *bytes, size_t n, char *ret)
@@ -136,19 +108,19 @@ static json_object *files_json(const struct file_facts_list *facts)
 
 	for (fact = facts->facts; fact < facts->facts + facts->n_facts; fact++) {
 		object = json_object_new_object();
-		put(object, "path", fact->path);
-		put_number(object, "size", fact->size);
-		put_number(object, "mode", fact->mode);
+		json_put_text(object, "path", fact->path);
+		json_put_number(object, "size", fact->size);
+		json_put_number(object, "mode", fact->mode);
 		json_object_object_add(object, "mtime", json_object_new_int64(fact->mtime_sec));
-		json_object_object_add(object, "deleted", json_object_new_boolean(fact->deleted));
-		json_object_object_add(object, "written", json_object_new_boolean(fact->written));
+		json_put_bool(object, "deleted", fact->deleted);
+		json_put_bool(object, "written", fact->written);
 		if (fact->n_build_id) {
 			hex(fact->build_id, fact->n_build_id, text);
-			put(object, "build_id", text);
+			json_put_text(object, "build_id", text);
 		}
 		if (fact->hashed) {
 			hex(fact->sha256, SHA256_DIGEST_LENGTH, text);
-			put(object, "sha256", text);
+			json_put_text(object, "sha256", text);
 		}
 		json_object_array_add(list, object);
 	}
@@ -162,9 +134,9 @@ static json_object *members_json(const struct archive_writer *w)
 
 	for (i = 0; i < w->n_members; i++) {
 		object = json_object_new_object();
-		put(object, "name", w->members[i].name);
-		put_number(object, "size", w->members[i].size);
-		put(object, "sha256", w->members[i].sha256);
+		json_put_text(object, "name", w->members[i].name);
+		json_put_number(object, "size", w->members[i].size);
+		json_put_text(object, "sha256", w->members[i].sha256);
 		json_object_array_add(list, object);
 	}
 	return list;
@@ -195,9 +167,9 @@ static json_object *rootfs_json(const struct rootfs *rootfs)
 		return NULL; /* null: the host's own root */
 	object = json_object_new_object();
 	lowers = json_object_new_array();
-	put(object, "kind", rootfs_kind_name(rootfs->kind));
-	put(object, "fstype", rootfs->fstype);
-	put(object, "path", rootfs->path);
+	json_put_text(object, "kind", rootfs_kind_name(rootfs->kind));
+	json_put_text(object, "fstype", rootfs->fstype);
+	json_put_text(object, "path", rootfs->path);
 	for (i = 0; i < rootfs->n_lowers; i++)
 		json_object_array_add(lowers, json_object_new_string(rootfs->lowers[i]));
 	json_object_object_add(object, "lowers", lowers);
@@ -217,10 +189,9 @@ int checkpoint_write_record(struct checkpoint *c, struct error *err)
 	json_object_object_add(record, "times", times_json(c));
 	json_object_object_add(record, "container", container_json(c));
 	json_object_object_add(record, "rootfs", rootfs_json(c->rootfs));
-	json_object_object_add(record, "restorable",
-			       json_object_new_boolean(gap_list_restorable(c->gaps)));
+	json_put_bool(record, "restorable", gap_list_restorable(c->gaps));
 	json_object_object_add(record, "not_restorable_because", because_json(c->gaps));
-	json_object_object_add(record, "gaps", gaps_json(c->gaps));
+	json_object_object_add(record, "gaps", gap_list_json(c->gaps));
 	json_object_object_add(record, "files", files_json(&c->facts));
 	json_object_object_add(record, "members", members_json(&c->archive));
 	text = json_object_to_json_string_length(

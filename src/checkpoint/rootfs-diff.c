@@ -168,7 +168,7 @@ static int write_kept(struct checkpoint *c, struct bytes tar, struct error *err)
 
 static int write_diff(struct checkpoint *c, struct error *err)
 {
-	struct bytes first, second;
+	struct bytes first = { 0 }, second = { 0 };
 	int r;
 
 	r = map_file(c->diff->first, &first, err);

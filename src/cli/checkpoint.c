@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/json.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/cli.h"
 #include "runtime/runtime.h"
@@ -60,17 +61,15 @@ static void print_json(const struct checkpoint_result *result)
 {
 	json_object *object = json_object_new_object();
 
-	json_object_object_add(object, "archive", json_object_new_string(result->path));
-	json_object_object_add(object, "archive_bytes",
-			       json_object_new_uint64(result->archive_bytes));
-	json_object_object_add(object, "memory_bytes",
-			       json_object_new_uint64(result->memory_bytes));
-	json_object_object_add(object, "tasks", json_object_new_uint64(result->n_tasks));
-	json_object_object_add(object, "threads", json_object_new_uint64(result->n_threads));
-	json_object_object_add(object, "freeze_ns", json_object_new_uint64(result->freeze_ns));
-	json_object_object_add(object, "wall_ns", json_object_new_uint64(result->wall_ns));
-	json_object_object_add(object, "restorable", json_object_new_boolean(result->restorable));
-	json_object_object_add(object, "gaps", cli_gaps_json(&result->gaps));
+	json_put_text(object, "archive", result->path);
+	json_put_number(object, "archive_bytes", result->archive_bytes);
+	json_put_number(object, "memory_bytes", result->memory_bytes);
+	json_put_number(object, "tasks", result->n_tasks);
+	json_put_number(object, "threads", result->n_threads);
+	json_put_number(object, "freeze_ns", result->freeze_ns);
+	json_put_number(object, "wall_ns", result->wall_ns);
+	json_put_bool(object, "restorable", result->restorable);
+	json_object_object_add(object, "gaps", gap_list_json(&result->gaps));
 	cli_print_json(object);
 }
 

@@ -36,24 +36,6 @@ void cli_print_error(const struct error *err)
 		fprintf(stderr, "amber: %s\n", (char *)text.data);
 }
 
-json_object *cli_gaps_json(const struct gap_list *gaps)
-{
-	json_object *list = json_object_new_array(), *object;
-	const struct gap *gap;
-
-	for (gap = gaps->first; gap; gap = gap->next) {
-		object = json_object_new_object();
-		json_object_object_add(object, "kind", json_object_new_string(gap->kind));
-		json_object_object_add(object, "pid", json_object_new_int(gap->pid));
-		json_object_object_add(object, "subject", json_object_new_string(gap->subject));
-		json_object_object_add(object, "reason", json_object_new_string(gap->reason));
-		json_object_object_add(object, "effect",
-				       json_object_new_string(gap_effect_name(gap->effect)));
-		json_object_array_add(list, object);
-	}
-	return list;
-}
-
 void cli_print_gaps(const struct gap_list *gaps)
 {
 	const struct gap *gap;

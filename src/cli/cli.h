@@ -41,9 +41,8 @@ void cli_print_json(json_object *object);
 /* cli_print_error - text and hint to standard error, quoted. */
 void cli_print_error(const struct error *err);
 
-/* cli_gap_json - gaps as in amber.json. */
+/* cli_print_gaps - a line each. */
 struct gap_list;
-json_object *cli_gaps_json(const struct gap_list *gaps);
 void cli_print_gaps(const struct gap_list *gaps);
 
 /* cli_size - "1.5 GiB" in a buffer of at least 24 bytes; returns it. */

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "archive/reader.h"
+#include "base/json.h"
 #include "cli/cli.h"
 #include "restore/pages-dir.h"
 #include "restore/restore.h"
@@ -270,11 +271,11 @@ static void print_result(const struct restore_result *result, bool json)
 		return;
 	}
 	object = json_object_new_object();
-	json_object_object_add(object, "name", json_object_new_string(result->name));
+	json_put_text(object, "name", result->name);
 	json_object_object_add(object, "pid", json_object_new_int(result->init));
 	json_object_object_add(object, "root_pid", json_object_new_int(result->root));
 	json_object_object_add(object, "namespaces", namespaces_json(result->init));
-	json_object_object_add(object, "gaps", cli_gaps_json(&result->gaps));
+	json_object_object_add(object, "gaps", gap_list_json(&result->gaps));
 	cli_print_json(object);
 	fflush(stdout);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "archive/verify.h"
+#include "base/json.h"
 #include "cli/cli.h"
 
 struct verify_options {
@@ -28,16 +29,15 @@ static json_object *verdict_json(const char *path, const struct archive_verdict 
 	json_object *object = json_object_new_object(), *faults = json_object_new_array(), *item;
 	size_t i;
 
-	json_object_object_add(object, "archive", json_object_new_string(path));
-	json_object_object_add(object, "intact",
-			       json_object_new_boolean(v->digests && !v->n_faults));
-	json_object_object_add(object, "digests", json_object_new_boolean(v->digests));
-	json_object_object_add(object, "members", json_object_new_uint64(v->n_members));
-	json_object_object_add(object, "bytes", json_object_new_uint64(v->bytes));
+	json_put_text(object, "archive", path);
+	json_put_bool(object, "intact", v->digests && !v->n_faults);
+	json_put_bool(object, "digests", v->digests);
+	json_put_number(object, "members", v->n_members);
+	json_put_number(object, "bytes", v->bytes);
 	for (i = 0; i < v->n_faults; i++) {
 		item = json_object_new_object();
-		json_object_object_add(item, "member", json_object_new_string(v->faults[i].member));
-		json_object_object_add(item, "text", json_object_new_string(v->faults[i].text));
+		json_put_text(item, "member", v->faults[i].member);
+		json_put_text(item, "text", v->faults[i].text);
 		json_object_array_add(faults, item);
 	}
 	json_object_object_add(object, "faults", faults);

@@ -54,6 +54,23 @@ bool gap_list_restorable(const struct gap_list *list)
 	return true;
 }
 
+json_object *gap_list_json(const struct gap_list *list)
+{
+	json_object *array = json_object_new_array(), *object;
+	const struct gap *gap;
+
+	for (gap = list->first; gap; gap = gap->next) {
+		object = json_object_new_object();
+		json_put_text(object, "kind", gap->kind);
+		json_object_object_add(object, "pid", json_object_new_int(gap->pid));
+		json_put_text(object, "subject", gap->subject);
+		json_put_text(object, "reason", gap->reason);
+		json_put_text(object, "effect", gap_effect_name(gap->effect));
+		json_object_array_add(array, object);
+	}
+	return array;
+}
+
 const char *gap_effect_name(enum gap_effect effect)
 {
 	static const char *const names[] = { "cosmetic", "degraded", "fatal" };

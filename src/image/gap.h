@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "base/arena.h"
+#include "base/json.h"
 
 /* What the gap takes from a later restore. */
 enum gap_effect {
@@ -48,6 +49,10 @@ int gap_add(struct gap_list *list, enum gap_effect effect, const char *kind, pid
 
 /* gap_list_restorable - no gap is GAP_FATAL. */
 bool gap_list_restorable(const struct gap_list *list);
+
+/* gap_list_json - a list of {kind, pid, subject, reason, effect}, as amber.json has it. The
+ * caller's. */
+json_object *gap_list_json(const struct gap_list *list);
 
 /* gap_effect_name - "cosmetic", "degraded", "fatal". */
 const char *gap_effect_name(enum gap_effect effect);

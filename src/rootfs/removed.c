@@ -8,7 +8,6 @@
 
 #include "rootfs/rootfs.h"
 
-#define JSON_DEPTH_MAX 8
 
 static int append_all(json_object *list, const char *const *paths, size_t n)
 {

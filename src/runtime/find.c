@@ -185,7 +185,7 @@ static int find_pid(const char *digits, struct arena *arena, struct checkpoint_t
 int runtime_find_in(struct op *op, const struct runtime_world *world, const char *name,
 		    struct arena *arena, struct checkpoint_target *ret, struct error *err)
 {
-	const struct container_state *found;
+	const struct container_state *found = NULL;
 	struct container_states list;
 	const char *runtime = NULL;
 	pid_t *pids;
