@@ -17,7 +17,7 @@
 
 struct restore_options {
 	const char *name, *rootfs;
-	bool detach, tcp_close, json, verbose;
+	bool detach, tcp_close, volumes, json, verbose;
 };
 
 static const struct option_row options[] = {
@@ -29,6 +29,8 @@ static const struct option_row options[] = {
 	  "Return when the copy runs, instead of waiting for its end" },
 	{ "tcp-close", 0, OPTION_FLAG, offsetof(struct restore_options, tcp_close), NULL,
 	  "Reset established TCP connections instead of bringing them back" },
+	{ "volumes", 0, OPTION_FLAG, offsetof(struct restore_options, volumes), NULL,
+	  "Show private copies of the host directories that were bound into the container" },
 	{ "json", 0, OPTION_FLAG, offsetof(struct restore_options, json), NULL,
 	  "Print the result as JSON" },
 	{ "verbose", 'v', OPTION_FLAG, offsetof(struct restore_options, verbose), NULL,
@@ -36,19 +38,23 @@ static const struct option_row options[] = {
 	OPTION_END,
 };
 
-static const char details[] = "Brings a checkpoint to life in a sandbox of its own: new pid, "
-			      "mount, network, UTS, IPC and cgroup\n"
-			      "namespaces, the same pids inside, the same addresses on interfaces "
-			      "that lead nowhere. The base of\n"
-			      "the root file system comes from the archive's record or from "
-			      "--rootfs and is never written to.\n"
-			      "One archive can be restored any number of times, side by side.\n"
-			      "\n"
-			      "ARCHIVE is an archive of amber, CRI-O, containerd or Podman, or a "
-			      "directory of CRIU images.\n"
-			      "Established TCP connections come back; those whose other end is "
-			      "outside find a silent peer.\n"
-			      "A detached sandbox ends when its root process is killed.";
+static const char details[] =
+	"Brings a checkpoint to life in a sandbox of its own: new pid, "
+	"mount, network, UTS, IPC and cgroup\n"
+	"namespaces, the same pids inside, the same addresses on interfaces "
+	"that lead nowhere. The base of\n"
+	"the root file system comes from the archive's record or from "
+	"--rootfs and is never written to.\n"
+	"One archive can be restored any number of times, side by side.\n"
+	"\n"
+	"ARCHIVE is an archive of amber, CRI-O, containerd or Podman, or a "
+	"directory of CRIU images.\n"
+	"Directories of the host that were bound into the container are empty in "
+	"the copy:\narchives may be hostile, and do not choose what they see. "
+	"--volumes shows private copies.\n"
+	"Established TCP connections come back; those whose other end is "
+	"outside find a silent peer.\n"
+	"A detached sandbox ends when its root process is killed.";
 
 /* Everything that a request borrows. */
 struct source {
@@ -328,8 +334,8 @@ static int restore_command_run(struct cli *cli, void *opaque, char **args, size_
 	src.request.set = &src.set;
 	src.request.name = o->name;
 	src.request.archive = args[0];
-	src.request.detach = o->detach;
 	src.request.tcp_close = o->tcp_close;
+	src.request.volumes = o->volumes;
 	src.request.console_fd = o->detach ? -1 : STDERR_FILENO;
 	if (!o->detach)
 		block_signals();
@@ -337,7 +343,7 @@ static int restore_command_run(struct cli *cli, void *opaque, char **args, size_
 	if (r < 0)
 		return r;
 	print_result(&result, o->json);
-	return o->detach ? 0 : wait_for_end(cli, &result, err);
+	return o->detach ? restore_detach(&result, err) : wait_for_end(cli, &result, err);
 }
 
 const struct cli_command restore_command = {

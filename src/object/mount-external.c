@@ -175,6 +175,18 @@ static int make_device(const struct sandbox_spec *spec, const Img__Mnt *mnt, con
 	return *ret_fd < 0 ? -errno : 0;
 }
 
+/* Files that every engine binds in, and that name nothing but the container itself. */
+static bool ordinary(const char *mountpoint)
+{
+	static const char *const names[] = { "/etc/hosts", "/etc/hostname", "/etc/resolv.conf" };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(mountpoint, names[i]) == 0)
+			return true;
+	return false;
+}
+
 int mount_external_copy(struct restore *rst, const struct sandbox_spec *spec, const Img__Mnt *mnt,
 			const struct proc_mounts *host, const char *name, int *ret_fd,
 			const char **ret_why, struct error *err)
@@ -186,6 +198,14 @@ int mount_external_copy(struct restore *rst, const struct sandbox_spec *spec, co
 
 	if (mount_fs_of(mnt)->way == MOUNT_DEVICES && make_device(spec, mnt, name, ret_fd) == 0)
 		return 0;
+	/* The path comes from the images, which may be hostile: they do not choose what they see.
+	 */
+	if (!rst->volumes && !ordinary(mnt->mountpoint)) {
+		*ret_why =
+			"it came from outside of the container; --volumes shows a private copy of "
+			"what this host has there";
+		return 1;
+	}
 	path = mnt->root[0] == '/' && spec->scratch
 		       ? mount_source_on_host(host, mnt->root_dev, mnt->root, &rst->set->arena)
 		       : NULL;

@@ -435,7 +435,7 @@ static struct restore_shared *run_sandbox(struct fixture *f, bool images)
 {
 	struct restore_shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 					     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct restore rst = { .shared = shared };
+	struct restore rst = { .shared = shared, .volumes = true };
 	pid_t pid, inner;
 	int stat;
 
@@ -506,7 +506,9 @@ static void test_hostile(void **state)
 		      0);
 	i = 0;
 	{
-		struct restore rst = { .shared = shared, .op = &f->op, .set = &f->set };
+		struct restore rst = {
+			.shared = shared, .op = &f->op, .set = &f->set, .volumes = true
+		};
 		struct sandbox_spec spec = { .name = "test" };
 		char root[128], scratch[128];
 		struct error err = ERROR_INIT;

@@ -24,8 +24,8 @@ struct restore_request {
 	size_t n_lowers;
 	struct bytes diff;    /* tar of the rootfs difference, len 0 = none */
 	struct bytes deleted; /* CRI-O's and podman's deleted.files (JSON), len 0 = none */
-	bool detach;	      /* the sandbox outlives this process */
 	bool tcp_close;
+	bool volumes;	/* see struct restore */
 	size_t fault;	/* for tests: fail instead of taking this step, 1 = the first; 0 = never */
 	int console_fd; /* takes what the container wrote to a reader outside; -1 = lost */
 };
@@ -37,4 +37,5 @@ struct restore_result {
 	pid_t root;	      /* the image's root task; often the same */
 	struct gap_list gaps; /* what did not come back */
 	struct board *board;  /* private */
+	int control;	      /* private: a line to the monitor; -1 = none */
 };

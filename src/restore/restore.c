@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -130,30 +131,31 @@ static void clear_away(struct op *op, const char *name)
 /* Fork the monitor and wait for its word. */
 static int hand_over(struct run *run, struct restore_result *ret, struct error *err)
 {
-	int ready[2], r, n;
-	pid_t pid;
+	pid_t pid, self = getpid();
+	int line[2], r, n;
 
-	if (pipe2(ready, O_CLOEXEC) < 0)
-		return error_errno(err, errno, "making a pipe");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, line) < 0)
+		return error_errno(err, errno, "making a socket pair");
 	pid = fork();
 	if (pid == 0) {
-		(void)close(ready[0]);
-		monitor_run(run, ready[1]);
+		(void)close(line[0]);
+		monitor_run(run, line[1], self);
 	}
-	(void)close(ready[1]);
+	(void)close(line[1]);
 	if (pid < 0) {
 		r = error_errno(err, errno, "making the monitor of the sandbox");
-		(void)close(ready[0]);
+		(void)close(line[0]);
 		return r;
 	}
-	n = await_word(run->rst.op, ready[0], err);
-	(void)close(ready[0]);
+	n = await_word(run->rst.op, line[0], err);
 	if (n == 1) {
 		ret->monitor = pid;
+		ret->control = line[0];
 		return 0;
 	}
+	(void)close(line[0]);
 	if (n < 0)
-		(void)kill(pid, SIGKILL); /* what it was building dies with it */
+		(void)kill(pid, SIGTERM); /* it undoes what it has done */
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	clear_away(run->rst.op, run->board->name);
@@ -171,10 +173,12 @@ int restore_run(struct op *op, const struct restore_request *req, struct restore
 	struct run run = { .req = req };
 	int r;
 
+	ret->control = -1;
 	run.rst.op = op;
 	run.rst.set = req->set;
 	run.rst.gaps = &ret->gaps;
 	run.rst.tcp_close = req->tcp_close;
+	run.rst.volumes = req->volumes;
 	r = prepare(&run, err);
 	if (r >= 0)
 		r = hand_over(&run, ret, err);
@@ -189,6 +193,16 @@ int restore_run(struct op *op, const struct restore_request *req, struct restore
 	if (r < 0)
 		restore_result_deinit(ret);
 	return r;
+}
+
+int restore_detach(const struct restore_result *result, struct error *err)
+{
+	char byte;
+
+	if (send(result->control, "", 1, MSG_NOSIGNAL) != 1 || read(result->control, &byte, 1) != 1)
+		return error_set(err, ERROR_SYSTEM, ECHILD, "the sandbox %s has ended",
+				 result->name);
+	return 0;
 }
 
 int restore_wait(struct op *op, const struct restore_result *result, int *ret_status,
@@ -234,4 +248,7 @@ void restore_result_deinit(struct restore_result *result)
 	gap_list_deinit(&result->gaps);
 	board_free(result->board);
 	result->board = NULL;
+	if (result->control >= 0)
+		(void)close(result->control);
+	result->control = -1;
 }
