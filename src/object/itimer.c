@@ -77,12 +77,16 @@ static int itimer_revive(struct restore *rst, struct restore_task *task, size_t 
 		entry = i == ITIMER_REAL      ? timers->real
 			: i == ITIMER_VIRTUAL ? timers->virt
 					      : timers->prof;
-		if (!entry->vsec && !entry->vusec)
+		if (!entry->vsec && !entry->vusec && !entry->isec && !entry->iusec)
 			continue;
 		value = (struct itimerval){
 			.it_interval = { (time_t)entry->isec, (suseconds_t)entry->iusec },
 			.it_value = { (time_t)entry->vsec, (suseconds_t)entry->vusec },
 		};
+		/* An interval without a value: it has fired, and the kernel winds it up again only
+		 * when its signal is taken, which is among the pending ones of this copy. */
+		if (!entry->vsec && !entry->vusec)
+			value.it_value = value.it_interval;
 		at = script_data(s, &value, sizeof(value));
 		if (!at)
 			return error_nomem(err);
