@@ -195,10 +195,10 @@ def raw_epoll():
     room = ctypes.create_string_buffer(64)
     while True:
         start = time.monotonic()
-        got = LIBC.epoll_wait(epoll, room, 1, 700)
+        got = LIBC.epoll_wait(epoll, room, 1, 300)
         errno = ctypes.get_errno()
         WORLD.expect("raw_epoll", got == 0, f"epoll_wait gave {got}, errno {errno}")
-        WORLD.slept("raw_epoll", 0.7, time.monotonic() - start)
+        WORLD.slept("raw_epoll", 0.3, time.monotonic() - start)
         WORLD.beat("raw_epoll")
 
 

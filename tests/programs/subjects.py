@@ -69,7 +69,7 @@ class Memcached:
         assert kv.elsewhere(pid, "memcached", "digest", 5000, SIZE) == {"keys": 5000, "right": 5000}
         now = kv.elsewhere(pid, "memcached", "get", *before)
         for key, held in now.items():
-            assert before[key] <= int(held) <= after[key], key
+            assert before[key] <= int(held or 0) <= after[key], key
 
 
 class Nginx:
@@ -148,7 +148,7 @@ class Python:
     def judge_original(self, box):
         """The container itself: nothing was late enough to notice."""
         status = self._status(box.pid)
-        assert status["errors"] == [] and status["jumps"] == 0
+        assert status["errors"] == [] and status["jumps"] == 0, status
 
 
 SUBJECTS = {"redis": Redis, "memcached": Memcached, "nginx": Nginx, "python": Python}
