@@ -47,6 +47,8 @@ int main(int argc, char **argv)
 			page[2] = page[0];
 		}
 	CHECK(pthread_create(&t, NULL, writer, NULL) == 0);
+	while (!__atomic_load_n(&rounds, __ATOMIC_RELAXED))
+		subject_sleep_ms(1);
 
 	subject_ready();
 	subject_wait();
