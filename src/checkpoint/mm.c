@@ -215,6 +215,8 @@ int checkpoint_capture_mm(struct checkpoint *c, struct task *task, Img__Mm **ret
 			return r;
 		if (r == CAPTURE_GAP)
 			continue;
+		if (mm->n_vmas && vma_join_vvar(mm->vmas[mm->n_vmas - 1], vma))
+			continue;
 		c->pages_scanned += (vma->end - vma->start) / AMBER_PAGE_SIZE;
 		mm->vmas[mm->n_vmas++] = vma;
 		if (!vma_has_private_pages(vma))

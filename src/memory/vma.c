@@ -162,3 +162,12 @@ bool vma_has_private_pages(const Img__Vma *vma)
 		return false;
 	return vma->status & (VMA_STATUS_ANON_PRIVATE | VMA_STATUS_FILE_PRIVATE);
 }
+
+bool vma_join_vvar(Img__Vma *before, const Img__Vma *vma)
+{
+	if (!(before->status & VMA_STATUS_VVAR) || !(vma->status & VMA_STATUS_VVAR) ||
+	    before->end != vma->start)
+		return false;
+	before->end = vma->end;
+	return true;
+}

@@ -51,3 +51,10 @@ int vma_describe(struct image_set *set, const struct proc_vma *src, Img__Vma **r
 
 /* vma_has_private_pages - the mapping's own pages belong into the task's pagemap. */
 bool vma_has_private_pages(const Img__Vma *vma);
+
+/*
+ * vma_join_vvar - images hold the kernel's data pages as one mapping, however many it shows
+ * ([vvar], [vvar_vclock]): CRIU takes each for the whole of them, and keeps none in its place.
+ * Returns true when the mapping was added to the one before it.
+ */
+bool vma_join_vvar(Img__Vma *before, const Img__Vma *vma);
