@@ -276,15 +276,39 @@ static void pass_signal(struct run *run, int signal)
 	(void)kill(run->board->root, signal);
 }
 
-/* Until the sandbox ends: pass signals on to its root task. */
-static void keep(struct run *run, const sigset_t *set)
+/* A byte on the line detaches us; its end is our parent's, and so the sandbox's. */
+static void hear_parent(struct run *run, struct pollfd *line)
 {
-	struct pollfd fds[RESTORE_HELD_MAX + 1] = { 0 };
+	char byte;
+	ssize_t n = read(line->fd, &byte, 1);
+
+	if (n == 1) {
+		(void)prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
+		run->rst.op->log_fd = -1;
+		leave_terminal();
+		(void)!write(line->fd, "", 1);
+	} else if (n < 0 && errno == EINTR) {
+		return;
+	} else {
+		(void)kill(run->top, SIGKILL);
+	}
+	(void)close(line->fd);
+	line->fd = -1;
+}
+
+enum { POLL_SIGNALS, POLL_PARENT, POLL_DRAINS };
+
+/* Until the sandbox ends: pass signals on to its root task. */
+static void keep(struct run *run, int control, const sigset_t *set)
+{
+	struct pollfd fds[POLL_DRAINS + RESTORE_HELD_MAX] = { 0 };
 	struct signalfd_siginfo info;
-	size_t i, n = 1;
+	size_t i, n = POLL_DRAINS;
 	int status = 0;
 
-	fds[0] = (struct pollfd){ signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK), POLLIN, 0 };
+	fds[POLL_SIGNALS] =
+		(struct pollfd){ signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK), POLLIN, 0 };
+	fds[POLL_PARENT] = (struct pollfd){ control, POLLIN, 0 };
 	for (i = 0; i < run->n_held; i++)
 		if (run->board->shared.held[i].drain)
 			fds[n++] = (struct pollfd){ run->held[i], POLLIN, 0 };
@@ -294,10 +318,12 @@ static void keep(struct run *run, const sigset_t *set)
 		if (pid == run->top || (pid < 0 && errno == ECHILD))
 			break;
 		(void)poll(fds, n, 1000);
-		for (i = 1; i < n; i++)
+		if (fds[POLL_PARENT].fd >= 0 && fds[POLL_PARENT].revents)
+			hear_parent(run, &fds[POLL_PARENT]);
+		for (i = POLL_DRAINS; i < n; i++)
 			if (fds[i].fd >= 0 && fds[i].revents)
 				drain(run, &fds[i]);
-		if (read(fds[0].fd, &info, sizeof(info)) == sizeof(info) &&
+		if (read(fds[POLL_SIGNALS].fd, &info, sizeof(info)) == sizeof(info) &&
 		    info.ssi_signo != SIGCHLD)
 			pass_signal(run, (int)info.ssi_signo);
 	}
@@ -305,14 +331,37 @@ static void keep(struct run *run, const sigset_t *set)
 		run->board->status = status;
 }
 
-_Noreturn void monitor_run(struct run *run, int ready)
+/* The only thing that a handler can do; the process is ours alone. */
+static volatile sig_atomic_t stop_wanted;
+
+static void want_stop(int signal)
+{
+	(void)signal;
+	stop_wanted = 1;
+}
+
+/* Our parent's death, or its wish, ends the work between two steps, and all of it is undone. */
+static void obey_parent(struct run *run, pid_t parent, const sigset_t *watched)
+{
+	struct sigaction action = { .sa_handler = want_stop, .sa_flags = SA_RESTART };
+
+	(void)sigaction(SIGTERM, &action, NULL);
+	(void)sigprocmask(SIG_UNBLOCK, watched, NULL);
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+	if (getppid() != parent)
+		stop_wanted = 1;
+	run->rst.op->cancel = &stop_wanted;
+}
+
+_Noreturn void monitor_run(struct run *run, int control, pid_t parent)
 {
 	struct error err = ERROR_INIT;
 	struct rlimit files;
-	sigset_t set, old;
+	sigset_t set;
 	int r;
 
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	watched_signals(&set);
+	obey_parent(run, parent, &set);
 	(void)prctl(PR_SET_NAME, "amber-monitor", 0, 0, 0);
 	(void)setsid();
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
@@ -325,19 +374,12 @@ _Noreturn void monitor_run(struct run *run, int ready)
 		restore_shared_fail(&run->board->shared, &err);
 		_exit(1);
 	}
-	watched_signals(&set);
-	(void)sigprocmask(SIG_BLOCK, &set, &old);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	run->board->up = 1;
-	/* Before the parent is told: it may be gone the moment after. */
-	if (run->req->detach)
-		(void)prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
-	(void)!write(ready, "", 1);
-	(void)close(ready);
-	if (run->req->detach) {
-		run->rst.op->log_fd = -1;
-		leave_terminal();
-	}
-	keep(run, &set);
+	(void)!write(control, "", 1);
+	if (stop_wanted) /* it came after the last step */
+		(void)kill(run->top, SIGKILL);
+	keep(run, control, &set);
 	sandbox_remove(run->rst.op, &run->sandbox);
 	_exit(0);
 }

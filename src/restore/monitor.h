@@ -11,6 +11,8 @@
 
 /*
  * monitor_run - build the sandbox and keep it, in a process of our own (after fork).
- * @ready: written to (one byte) when the sandbox runs; closed without when it failed
+ * @control: a socket to our parent: a byte to it says that the sandbox runs; a byte from it
+ * detaches us, and is answered; its end without that is the end of the sandbox
+ * @parent: who that is
  */
-_Noreturn void monitor_run(struct run *run, int ready);
+_Noreturn void monitor_run(struct run *run, int control, pid_t parent);

@@ -244,7 +244,5 @@ void sandbox_remove(struct op *op, struct sandbox *sb)
 	if (rmdir(sb->dir) < 0 && errno != ENOENT)
 		op_warn(op, "%s could not be removed: %s", sb->dir, strerror(errno));
 	(void)unlink(sb->record); /* last: as long as it is there, a sweeper can go on */
-	(void)rmdir(SANDBOX_DIR);
-	(void)rmdir("/run/amber");
 	sb->made = false;
 }

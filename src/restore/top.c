@@ -169,12 +169,23 @@ static int open_files(struct run *run, struct error *err)
 	return 0;
 }
 
+/* Nothing of the monitor's handlers and masks is for the tasks. */
+static void quiet_signals(void)
+{
+	sigset_t none;
+
+	(void)sigemptyset(&none);
+	(void)signal(SIGTERM, SIG_DFL);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 _Noreturn void birth_top(struct run *run)
 {
 	struct error err = ERROR_INIT;
 	int r;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	quiet_signals();
 	board_flag_wait(&run->board->cgrouped);
 	run->rst.op->log_fd = -1; /* the descriptor is about to be closed */
 	run->rst.op->log_buf = NULL;
