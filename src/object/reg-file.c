@@ -164,7 +164,8 @@ static int reg_fill(struct capture *cap, const struct fd_facts *facts, Img__RegF
 	r = name_capture(cap, facts, reg, &ghost, err);
 	if (r)
 		return r;
-	if (facts->mnt_id >= 0) {
+	/* Mounts are named only where the images hold them: CRIU looks every one up. */
+	if (facts->mnt_id >= 0 && !cap->ns[NS_MNT].own) {
 		reg->has_mnt_id = true;
 		reg->mnt_id = facts->mnt_id;
 	}

@@ -90,8 +90,11 @@ static int file_capture(struct capture *cap, const struct fd_facts *facts, Img__
 	sk->file_perms->mode = sx.stx_mode;
 	sk->file_perms->uid = sx.stx_uid;
 	sk->file_perms->gid = sx.stx_gid;
-	sk->has_mnt_id = sx.stx_mask & STATX_MNT_ID;
-	sk->mnt_id = sx.stx_mnt_id;
+	/* Mounts are named only where the images hold them: CRIU looks every one up. */
+	if ((sx.stx_mask & STATX_MNT_ID) && !cap->ns[NS_MNT].own) {
+		sk->has_mnt_id = true;
+		sk->mnt_id = sx.stx_mnt_id;
+	}
 	sk->has_deleted = sk->deleted = sx.stx_nlink == 0;
 	if (sk->name.data[0] == '/')
 		return 0;
