@@ -207,9 +207,12 @@ void memory_reader_deinit(struct memory_reader *memory)
 struct bytes memory_at(const struct memory_reader *memory, uint64_t address)
 {
 	size_t i = first_behind(memory->runs, memory->n_runs, address);
-	const struct memory_run *run = &memory->runs[i];
+	const struct memory_run *run;
 
-	if (i == memory->n_runs || address < run->address)
+	if (i == memory->n_runs)
+		return (struct bytes){ 0 };
+	run = &memory->runs[i];
+	if (address < run->address)
 		return (struct bytes){ 0 };
 	return (struct bytes){ run->bytes.data + (address - run->address),
 			       run->bytes.len - (size_t)(address - run->address) };

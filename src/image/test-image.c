@@ -427,8 +427,6 @@ static void test_real_dir(void **state)
 	struct error err = ERROR_INIT;
 	struct image_map *map = NULL;
 
-	if (!dir)
-		skip();
 	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(dirfd >= 0);
 	assert_int_equal(image_set_load_dir(&set, dirfd, &map, &err), 0);
@@ -457,8 +455,15 @@ int main(void)
 		cmocka_unit_test(test_values),	   cmocka_unit_test(test_truncation),
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_many_images),
 		cmocka_unit_test(test_wrong_use),  cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_dir),	   cmocka_unit_test(test_real_dir),
+		cmocka_unit_test(test_dir),
 	};
+	static const struct CMUnitTest real[] = {
+		cmocka_unit_test(test_real_dir),
+	};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	/* By hand, on any set that CRIU wrote; tests/interop does it in CI. */
+	if (getenv("AMBER_IMAGE_DIR"))
+		failed += cmocka_run_group_tests(real, NULL, NULL);
+	return failed;
 }

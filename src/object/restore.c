@@ -67,9 +67,10 @@ void restore_hold(struct restore *rst, int fd, bool drain)
 	struct restore_shared *shared = rst->shared;
 
 	if (shared->n_held == RESTORE_HELD_MAX) {
-		restore_gap(rst, GAP_DEGRADED, "restore", 0, "held descriptors",
-			    "more than %d far ends were outside of the container; the rest is closed",
-			    RESTORE_HELD_MAX);
+		restore_gap(
+			rst, GAP_DEGRADED, "restore", 0, "held descriptors",
+			"more than %d far ends were outside of the container; the rest is closed",
+			RESTORE_HELD_MAX);
 		return;
 	}
 	shared->held[shared->n_held++] = (struct restore_held){ .fd = fd, .drain = drain };

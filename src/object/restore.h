@@ -66,8 +66,8 @@ struct restore {
 	size_t n_files;
 	int fd_base; /* greater than any descriptor number of any task */
 	bool tcp_close;
-	bool volumes; /* show private copies of this host's directories that were bound in */
-	uint32_t ns_mask;	   /* CLONE_NEW* flags of the namespaces that the images describe */
+	bool volumes;	  /* show private copies of this host's directories that were bound in */
+	uint32_t ns_mask; /* CLONE_NEW* flags of the namespaces that the images describe */
 	struct image *mountpoints; /* of the root's mount namespace, NULL = none in the images */
 	void *mounts;		   /* object/mount.h: restored mounts by image mnt_id */
 	const struct pages_file *pages; /* memory/fill.h: contents of memory, open in all tasks */

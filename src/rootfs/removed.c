@@ -8,7 +8,6 @@
 
 #include "rootfs/rootfs.h"
 
-
 static int append_all(json_object *list, const char *const *paths, size_t n)
 {
 	char text[TREE_PATH_MAX + 2];
