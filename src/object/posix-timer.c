@@ -131,7 +131,37 @@ static bool kernel_restores_ids(void)
 	return prctl(PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_GET, 0, 0, 0) >= 0;
 }
 
-static int create(struct script *s, const Img__PosixTimer *timer, struct error *err)
+static bool has_thread(const struct restore_task *task, uint32_t tid)
+{
+	size_t i;
+
+	for (i = 0; i < task->n_threads; i++)
+		if ((uint32_t)task->threads[i].tid == tid)
+			return true;
+	return false;
+}
+
+/*
+ * CRIU 4.x writes a chance number for the thread of a timer in a pid namespace, and the kernel
+ * refuses a thread that is not there. A single thread is the one that was meant; with more, the
+ * timer keeps its number and its time, and tells nobody.
+ */
+static void check_thread(struct restore *rst, struct restore_task *task,
+			 const Img__PosixTimer *timer, struct kernel_sigevent *event)
+{
+	if (!(event->notify & SIGEV_THREAD_ID) || has_thread(task, (uint32_t)event->tid))
+		return;
+	if (task->n_threads == 1) {
+		event->tid = task->threads[0].tid;
+		return;
+	}
+	restore_gap(rst, GAP_DEGRADED, "posix-timer", task->pid, "thread",
+		    "timer %u has no thread %u to signal", timer->it_id, (uint32_t)event->tid);
+	event->notify = SIGEV_NONE;
+}
+
+static int create(struct restore *rst, struct restore_task *task, struct script *s,
+		  const Img__PosixTimer *timer, struct error *err)
 {
 	struct kernel_sigevent event = {
 		.value = timer->sival_ptr,
@@ -144,10 +174,12 @@ static int create(struct script *s, const Img__PosixTimer *timer, struct error *
 		.it_value = { (time_t)timer->vsec, (long)timer->vnsec },
 	};
 	int32_t id = (int32_t)timer->it_id;
-	uint64_t event_at = script_data(s, &event, sizeof(event));
-	uint64_t id_at = script_data(s, &id, sizeof(id));
-	uint64_t value_at = script_data(s, &value, sizeof(value));
+	uint64_t event_at, id_at, value_at;
 
+	check_thread(rst, task, timer, &event);
+	event_at = script_data(s, &event, sizeof(event));
+	id_at = script_data(s, &id, sizeof(id));
+	value_at = script_data(s, &value, sizeof(value));
 	if (!event_at || !id_at || !value_at)
 		return error_nomem(err);
 	script_need(s, SYS_timer_create, timer->clock_id, event_at, id_at);
@@ -191,7 +223,6 @@ static int posix_timer_revive(struct restore *rst, struct restore_task *task, si
 	size_t i;
 	int r = 0;
 
-	(void)rst;
 	if (thread != 0 || !timers || !timers->n_posix)
 		return 0;
 	qsort(timers->posix, timers->n_posix, sizeof(*timers->posix), by_id);
@@ -202,7 +233,7 @@ static int posix_timer_revive(struct restore *rst, struct restore_task *task, si
 		if (!direct)
 			r = skip_to(s, &next, timers->posix[i]->it_id, err);
 		if (r == 0)
-			r = create(s, timers->posix[i], err);
+			r = create(rst, task, s, timers->posix[i], err);
 	}
 	if (direct)
 		script_need(s, SYS_prctl, PR_TIMER_CREATE_RESTORE_IDS,
