@@ -68,14 +68,13 @@ static unsigned int component_offset(unsigned int feature)
 	return ebx;
 }
 
-/* clang-format off: it nests macro calls one deeper each time it looks */
+/* The formatter would nest these calls one deeper each time it looks. */
+/* clang-format off */
 #define FOR_EACH_GPR(X)                                                                            \
-	X(r15, r15)                                                                                \
-	X(r14, r14) X(r13, r13) X(r12, r12) X(bp, rbp) X(bx, rbx) X(r11, r11) X(r10, r10)          \
-		X(r9, r9) X(r8, r8) X(ax, rax) X(cx, rcx) X(dx, rdx) X(si, rsi) X(di, rdi)         \
-			X(orig_ax, orig_rax) X(ip, rip) X(cs, cs) X(flags, eflags) X(sp, rsp)      \
-				X(ss, ss) X(fs_base, fs_base) X(gs_base, gs_base) X(ds, ds)        \
-					X(es, es) X(fs, fs) X(gs, gs)
+	X(r15, r15) X(r14, r14) X(r13, r13) X(r12, r12) X(bp, rbp) X(bx, rbx) X(r11, r11)          \
+	X(r10, r10) X(r9, r9) X(r8, r8) X(ax, rax) X(cx, rcx) X(dx, rdx) X(si, rsi) X(di, rdi)     \
+	X(orig_ax, orig_rax) X(ip, rip) X(cs, cs) X(flags, eflags) X(sp, rsp) X(ss, ss)            \
+	X(fs_base, fs_base) X(gs_base, gs_base) X(ds, ds) X(es, es) X(fs, fs) X(gs, gs)
 /* clang-format on */
 
 static uint64_t get64(const unsigned char *p)
