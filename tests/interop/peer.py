@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""peer: stock criu, crit and checkpointctl from the trixie tree, and archives made of criu's images.
+"""peer: stock criu, crit and checkpointctl from the tree of a Debian suite, and archives made of criu's images.
 
 runc calls criu as a child of its own, so it is given a small script that starts the tree's criu with the
 tree's libraries; everything else runs in the tree (`in-root`).
@@ -13,7 +13,8 @@ from pathlib import Path
 from lib import host
 
 HERE = Path(__file__).resolve().parent
-ROOT = Path(os.environ.get("AMBER_TRIXIE", "/var/cache/amber-tests/trixie"))
+SUITE = os.environ.get("AMBER_SUITE", "trixie")
+ROOT = Path(os.environ.get("AMBER_PEERS", f"/var/cache/amber-tests/{SUITE}"))
 OPTIONS = ("--tcp-established", "--file-locks", "--ext-unix-sk")
 # Images that are no protobuf: pages, and what ip, iptables and tar wrote.
 RAW = ("pages-", "ifaddr-", "route-", "route6-", "rule-", "iptables-", "ip6tables-", "nftables-", "tmpfs-")
