@@ -140,14 +140,26 @@ int sandbox_cgroups(struct sandbox *sb, bool exist_only, struct error *err)
 {
 	struct mntent entry, *m;
 	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	dev_t seen[SANDBOX_CGROUPS_MAX];
 	char line[8192];
+	size_t i, n = 0;
+	struct stat st;
 	int r = 0;
 
 	if (!mounts)
 		return error_errno(err, errno, "reading /proc/self/mounts");
-	while (r >= 0 && (m = getmntent_r(mounts, &entry, line, sizeof(line))))
-		if (strcmp(m->mnt_type, "cgroup") == 0 || strcmp(m->mnt_type, "cgroup2") == 0)
-			r = make_cgroup(sb, m->mnt_dir, exist_only, err);
+	while (r >= 0 && (m = getmntent_r(mounts, &entry, line, sizeof(line)))) {
+		if ((strcmp(m->mnt_type, "cgroup") != 0 && strcmp(m->mnt_type, "cgroup2") != 0) ||
+		    n == SANDBOX_CGROUPS_MAX || stat(m->mnt_dir, &st) < 0)
+			continue;
+		/* The oldest mount of each hierarchy: others (stock CRIU's) come and go. */
+		for (i = 0; i < n && seen[i] != st.st_dev; i++)
+			;
+		if (i < n)
+			continue;
+		seen[n++] = st.st_dev;
+		r = make_cgroup(sb, m->mnt_dir, exist_only, err);
+	}
 	(void)endmntent(mounts);
 	return r;
 }
