@@ -41,8 +41,9 @@ class Criu:
         bin_dir = self.folder / "bin"
         for each in (self.images, self.work, bin_dir):
             each.mkdir(parents=True, exist_ok=True)
-        # Packet filters are not needed to hold still a network that is a container's own.
-        (self.folder / "criu.conf").write_text("network-lock skip\n")
+        # Packet filters are not needed to hold still a network that is a container's own; files without their
+        # name come back by another link.
+        (self.folder / "criu.conf").write_text("network-lock skip\nlink-remap\n")
         script = bin_dir / "criu"
         script.write_text("#!/bin/sh\n"
                           f"export CRIU_CONFIG_FILE={self.folder}/criu.conf\n"
