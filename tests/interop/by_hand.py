@@ -198,7 +198,10 @@ def contained(name):
     """A program or a subject as root in a container: the container, its judge, what to close."""
     if name not in subjects.SUBJECTS:
         running = live.InRunc(name)
-        host.until("the subject to be ready", lambda: "READY" in Path(f"/proc/{running.pid}/root{running.verdict_path}").read_text())
+        verdict = live.Verdict(running.pid, running.verdict_path)
+        said = verdict.wait("^(READY|FAIL.*)$", 20, running.ended)
+        verdict.close()
+        check(said == "READY", said)
 
         def judge(pid):
             said = live.judge(pid, running.verdict_path, lambda: not host.alive(pid))

@@ -18,11 +18,11 @@ from subjects import SUBJECTS  # noqa: E402
 
 from lib import amber, host  # noqa: E402
 
-BOTH_WAYS = ["cwd", "device", "epoll", "fd-shared", "fifo", "futex", "identity", "itimer", "locks", "memfd", "memory", "netlink",
+BOTH_WAYS = ["cwd", "deleted", "device", "epoll", "fd-shared", "fifo", "futex", "identity", "itimer", "locks", "memfd", "memory", "netlink",
              "pty", "regs", "rseq", "seccomp", "session", "shm-fork", "signalfd", "sigstate", "sysvipc", "threads", "unix-pair",
              "untouched", "vma", "zombie"]
 # What stock criu cannot dump here but can restore.
-ONLY_TO_CRIU = ["creds", "deleted", "inotify", "netns", "posix-timer", "restart", "timerfd"]
+ONLY_TO_CRIU = ["creds", "inotify", "netns", "posix-timer", "restart", "timerfd"]
 (ONLY_TO_CRIU if peer.SUITE == "trixie" else BOTH_WAYS).extend(["tcp", "udp"])
 
 
