@@ -108,7 +108,10 @@ static int await_word(struct op *op, int fd, struct error *err)
 		if (cancelled(op, err))
 			return error_set(err, ERROR_CANCELLED, ECANCELED,
 					 "the restore was cancelled");
-	return read(fd, &byte, 1) == 1;
+	if (read(fd, &byte, 1) != 1)
+		return 0;
+	return op_cancelled(op, err) < 0 ? -ECANCELED
+					 : 1; /* it may have come too late to stop it */
 }
 
 /* A monitor was killed: its sandbox dies with it, a little later, and then is cleared away by us.
@@ -181,6 +184,8 @@ int restore_run(struct op *op, const struct restore_request *req, struct restore
 	run.rst.volumes = req->volumes;
 	r = prepare(&run, err);
 	if (r >= 0)
+		r = op_cancelled(op, err);
+	if (r >= 0)
 		r = hand_over(&run, ret, err);
 	if (r >= 0) {
 		ret->init = run.board->init;
@@ -213,6 +218,7 @@ int restore_wait(struct op *op, const struct restore_result *result, int *ret_st
 	sigset_t set;
 	size_t i;
 	int signal, status = 0;
+	bool told = false;
 	pid_t pid;
 
 	(void)sigemptyset(&set);
@@ -227,6 +233,10 @@ int restore_wait(struct op *op, const struct restore_result *result, int *ret_st
 		if (pid < 0 && errno != EINTR)
 			return error_errno(err, errno, "waiting for the monitor of sandbox %s",
 					   result->name);
+		if (!told && op_cancelled(op, NULL) < 0) {
+			told = true;
+			(void)kill(result->monitor, SIGTERM);
+		}
 		signal = sigtimedwait(&set, NULL, &moment);
 		if (signal > 0 && signal != SIGCHLD)
 			(void)kill(result->monitor, signal);
