@@ -35,6 +35,9 @@ static int assign_descriptors(struct run *run, struct error *err)
 	size_t i, n;
 
 	rst->fd_base = MAX(rst->fd_base, RUN_FD_LOW);
+	/* A directory of many pages images may have taken more. */
+	for (i = 0; i < run->req->n_pages; i++)
+		rst->fd_base = MAX(rst->fd_base, run->req->pages[i].fd + RUN_FD_SPARE);
 	run->fd_anon = rst->fd_base + (int)rst->n_files;
 	run->fd_pages = run->fd_anon + (int)run->n_anons;
 	run->fd_console = run->fd_pages + (int)run->req->n_pages;

@@ -16,7 +16,8 @@
 #include "restore/sandbox.h"
 
 /* Descriptors of amber's own stay below this in every process of a restore. */
-#define RUN_FD_LOW 512
+#define RUN_FD_LOW   512
+#define RUN_FD_SPARE 64
 
 /* A rootfs difference beyond this is unpacked on disk: bytes of its tar. */
 #define DIFF_IN_MEMORY_MAX (256UL << 20)
