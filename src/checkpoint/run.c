@@ -179,6 +179,8 @@ static int step_resume(struct checkpoint *c, struct error *err)
 	int r = c->request->stop ? task_tree_kill(&c->tree, err) : task_tree_resume(&c->tree, err);
 
 	clock_gettime(CLOCK_REALTIME, &c->resumed);
+	if (!c->tree.resumed_ns) /* killed, not resumed: the stand ends here */
+		c->tree.resumed_ns = clock_ns();
 	c->result->freeze_ns = c->tree.resumed_ns - c->tree.stopping_ns;
 	return r;
 }
