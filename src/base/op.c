@@ -25,7 +25,7 @@ void op_log(struct op *op, enum log_level level, const char *fmt, ...)
 	va_list ap;
 	int n, m;
 
-	if (!op || level > op->log_level)
+	if (!op || (level > op->log_level && !op->log_buf))
 		return;
 	now = clock_ns();
 	n = snprintf(line, sizeof(line),
@@ -39,7 +39,7 @@ void op_log(struct op *op, enum log_level level, const char *fmt, ...)
 	line[n++] = '\n';
 	if (op->log_buf && buf_append(op->log_buf, line, (size_t)n, NULL) < 0)
 		op->log_buf = NULL; /* a log that cannot grow must not fail the capture */
-	if (op->log_fd >= 0)
+	if (op->log_fd >= 0 && level <= op->log_level)
 		(void)!write(op->log_fd, line, (size_t)n);
 }
 

@@ -14,9 +14,9 @@
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 struct op {
-	enum log_level log_level; /* records above it are dropped */
+	enum log_level log_level; /* of what goes to log_fd */
 	int log_fd;		  /* where records go as lines of text too, -1 = nowhere */
-	struct buf *log_buf;	  /* kept for dump.log, NULL = not kept */
+	struct buf *log_buf;	  /* takes records of every level, for dump.log; NULL = not kept */
 	const volatile sig_atomic_t *cancel; /* non-zero = stop soon; NULL = never */
 	int progress_fd;		     /* a terminal for the progress line, -1 = none */
 	uint64_t progress_last_ns;	     /* when the line was last drawn */

@@ -244,8 +244,6 @@ static int run_steps(struct checkpoint *c, struct error *err)
 		r = op_cancelled(&c->op, err);
 		if (r == 0)
 			r = steps[i].run(c, err);
-		if (r < 0)
-			op_log(&c->op, LOG_ERROR, "%s: %s", steps[i].name, err->text);
 	}
 	/* A step that failed half-way lets go of what it has, like the others. */
 	for (done = i; done-- > 0;)
@@ -278,7 +276,6 @@ int checkpoint_run(struct op *op, const struct checkpoint_request *request,
 		c.cap.ns[kind].fd = -1;
 	c.gaps = &ret->gaps;
 	c.op.log_buf = &c.log;
-	c.op.log_level = MAX(op->log_level, LOG_DEBUG);
 	clock_gettime(CLOCK_REALTIME, &c.started);
 	op_info(&c.op, "checkpoint of %s to %s", request->target.id, request->output);
 
