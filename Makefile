@@ -47,7 +47,7 @@ demo: all
 	scripts/demo
 
 bench: all
-	scripts/bench
+	tests/bench/redis
 
 clean:
 	rm -rf build build-asan build-fuzz
