@@ -105,7 +105,9 @@ static void poller(struct victim_page *page, void *arg)
  */
 /*
  * The instants of script_move() cannot be healed (task/script.h): microseconds, which a busy
- * machine stretches when it takes the processor away from the tracer just then.
+ * machine stretches when it takes the processor away from the tracer just then. The bound also
+ * holds for signals of a victim that were not handled at once: one was seen, and what it died of is
+ * open.
  */
 #define LEFT_PERCENT_MAX  1
 #define EINTR_PERCENT_MAX 20
