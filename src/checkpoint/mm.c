@@ -40,6 +40,13 @@ static int vma_gap(struct checkpoint *c, struct task *task, const struct proc_vm
 	return CAPTURE_GAP;
 }
 
+/* The name of a mapping's file below /proc/<pid>. */
+static void map_link(const struct proc_vma *src, char *ret, size_t size)
+{
+	snprintf(ret, size, "map_files/%llx-%llx", (unsigned long long)src->start,
+		 (unsigned long long)src->end);
+}
+
 /* How the file was opened when it was mapped: the mode bits of the map_files link tell. */
 static uint32_t open_flags(struct task *task, const char *link)
 {
@@ -71,8 +78,7 @@ static int name_file(struct checkpoint *c, struct task *task, const struct proc_
 	char link[64];
 	int r;
 
-	snprintf(link, sizeof(link), "map_files/%llx-%llx", (unsigned long long)src->start,
-		 (unsigned long long)src->end);
+	map_link(src, link, sizeof(link));
 	flags = open_flags(task, link);
 	vma->has_fdflags = true;
 	vma->fdflags = flags;
@@ -96,8 +102,7 @@ static int add_shmem(struct checkpoint *c, struct task *task, const struct proc_
 	struct stat st;
 	char link[64];
 
-	snprintf(link, sizeof(link), "map_files/%llx-%llx", (unsigned long long)src->start,
-		 (unsigned long long)src->end);
+	map_link(src, link, sizeof(link));
 	fd = openat(task->proc_fd, link, O_PATH | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return vma_gap(c, task, src, "its shared memory cannot be opened", err);

@@ -41,7 +41,6 @@ static void undo_archive(struct checkpoint *c)
 static int step_look(struct checkpoint *c, struct error *err)
 {
 	struct capture *cap = &c->cap;
-	struct proc_stat stat;
 	int r;
 
 	cap->op = &c->op;
@@ -56,11 +55,8 @@ static int step_look(struct checkpoint *c, struct error *err)
 	if (!cap->files)
 		return error_nomem(err);
 	r = proc_open(c->request->target.pids[0], &c->proc_fd, err);
-	if (r == 0)
-		r = proc_stat_read(c->proc_fd, &stat, err);
 	if (r < 0)
 		return error_hint(err, r, "is the container still running?");
-	c->init_starttime = stat.start_time;
 	r = checkpoint_identify_namespaces(c, err);
 	return r < 0 ? r : sock_index_new(cap, err);
 }

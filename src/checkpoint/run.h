@@ -40,11 +40,9 @@ struct checkpoint {
 	struct timespec started, stopped, resumed; /* CLOCK_REALTIME */
 	uint64_t started_ns;			   /* CLOCK_MONOTONIC */
 	uint64_t memory_ns;			   /* spent on copying pages in the stop */
-	uint64_t init_starttime; /* of the root task, clock ticks after boot: for a rootfs that is
-				    no overlay */
-	const char *stdio[3];	 /* links of the init's standard streams */
-	struct checkpoint_diff *diff; /* rootfs-diff.c */
-	struct rootfs *rootfs;	      /* found before the stop, NULL = none */
+	const char *stdio[3];			   /* links of the init's standard streams */
+	struct checkpoint_diff *diff;		   /* rootfs-diff.c */
+	struct rootfs *rootfs;			   /* found before the stop, NULL = none */
 };
 
 /* namespaces.c - which namespaces the root task is in; fills cap.ns. Before the stop. */

@@ -137,19 +137,7 @@ enum feature_state probe_set_mm(char *detail)
 
 enum feature_state probe_time_ns(char *detail)
 {
-	int status;
-	pid_t pid = fork();
-
-	if (pid == 0)
-		_exit(unshare(CLONE_NEWTIME) < 0 ? errno : 0);
-	if (pid < 0)
-		return feature_errno(errno, detail);
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return feature_errno(errno, detail);
-	if (!WIFEXITED(status))
-		return FEATURE_UNKNOWN;
-	return WEXITSTATUS(status) ? feature_errno(WEXITSTATUS(status), detail) : FEATURE_YES;
+	return feature_unshare(CLONE_NEWTIME, detail);
 }
 
 static bool has_cap(cap_t caps, cap_value_t value)

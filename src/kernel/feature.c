@@ -5,6 +5,7 @@
 #include "kernel/feature.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -76,4 +77,21 @@ void feature_child_end(const pid_t *pid)
 	kill(*pid, SIGKILL);
 	while (waitpid(*pid, NULL, __WALL) < 0 && errno == EINTR)
 		;
+}
+
+enum feature_state feature_unshare(int flag, char *detail)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(unshare(flag) < 0 ? errno : 0);
+	if (pid < 0)
+		return feature_errno(errno, detail);
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return feature_errno(errno, detail);
+	if (!WIFEXITED(status))
+		return FEATURE_UNKNOWN;
+	return WEXITSTATUS(status) ? feature_errno(WEXITSTATUS(status), detail) : FEATURE_YES;
 }

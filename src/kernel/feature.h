@@ -44,6 +44,9 @@ const char *feature_weight_name(enum feature_weight weight);
  * text goes to detail. */
 enum feature_state feature_errno(int errnum, char *detail);
 
+/* feature_unshare - can a child of ours have new namespaces of these kinds (CLONE_NEW*)? */
+enum feature_state feature_unshare(int flag, char *detail);
+
 /* feature_child - a child that does nothing, with copies of our memory and descriptors, and that
  * dies with us; -1 with errno. _cleanup_feature_child_ kills it and waits for it. */
 pid_t feature_child(void);

@@ -18,8 +18,6 @@ struct sandbox_spec {
 			   * by the controller's side of the sandbox; never NULL */
 	const char *
 		scratch; /* private directory (a tmpfs of the sandbox) for copies of bind sources */
-	int archive_rootfs;  /* unused by kinds */
-	bool share_host_net; /* false: always isolated */
 };
 
 struct namespace_kind {

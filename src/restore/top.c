@@ -92,7 +92,7 @@ static int enter_namespaces(struct run *run, struct error *err)
 		.on_disk = run->req->diff.len > DIFF_IN_MEMORY_MAX,
 		.deleted = run->req->deleted,
 	};
-	struct sandbox_spec spec = { .name = run->sandbox.name, .archive_rootfs = -1 };
+	struct sandbox_spec spec = { .name = run->sandbox.name };
 	size_t i;
 	int r;
 

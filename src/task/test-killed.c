@@ -110,7 +110,7 @@ static void poller(struct victim_page *page, void *arg)
  * open.
  */
 #define LEFT_PERCENT_MAX  1
-#define EINTR_PERCENT_MAX 20
+#define EINTR_PERCENT_MAX 10
 
 /* Two threads play ball through pipes. */
 static void *ball(void *arg)
