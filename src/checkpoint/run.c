@@ -233,13 +233,15 @@ static const struct checkpoint_step {
 static int run_steps(struct checkpoint *c, struct error *err)
 {
 	size_t i, done;
+	uint64_t before;
 	int r = 0;
 
 	for (i = 0; i < ARRAY_SIZE(steps) && r == 0; i++) {
-		op_debug(&c->op, "%s", steps[i].name);
+		before = clock_ns();
 		r = op_cancelled(&c->op, err);
 		if (r == 0)
 			r = steps[i].run(c, err);
+		op_debug(&c->op, "%s: %.3f ms", steps[i].name, (double)(clock_ns() - before) / 1e6);
 	}
 	/* A step that failed half-way lets go of what it has, like the others. */
 	for (done = i; done-- > 0;)
