@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * mm: the memory map of one stopped task, and the plan of its pages.
+ * mm: the memory map of one stopped task. Its pages are planned in pages.c.
  *
  * A mapping that cannot be named becomes a gap; contents are not touched here.
  */
@@ -171,30 +171,11 @@ static int read_layout(struct checkpoint *c, struct task *task, Img__Mm *mm, str
 	return read_auxv(c, task, mm, err);
 }
 
-static int plan_begin(struct checkpoint *c, struct task *task, struct checkpoint_pages **ret,
-		      int *ret_pagemap, struct error *err)
-{
-	struct checkpoint_pages *pages = checkpoint_pages_new(c);
-	int r;
-
-	if (!pages)
-		return error_nomem(err);
-	pages->pid = task->ns_pid;
-	pages->plan.source.pid = task->pid;
-	pages->mem_fd = openat(task->proc_fd, "mem", O_RDONLY | O_CLOEXEC);
-	pages->plan.source.mem_fd = pages->mem_fd;
-	r = pagemap_open(task->proc_fd, ret_pagemap, err);
-	*ret = pages;
-	return r;
-}
-
 int checkpoint_capture_mm(struct checkpoint *c, struct task *task, Img__Mm **ret, struct error *err)
 {
 	Img__Mm *mm = img_new(&c->set, Img__Mm, mm);
-	struct checkpoint_pages *pages = NULL;
 	struct proc_maps maps = { 0 };
 	struct last_file last = { 0 };
-	_cleanup_close_ int pagemap = -1;
 	enum vma_backing backing;
 	Img__Vma *vma;
 	size_t i;
@@ -205,8 +186,6 @@ int checkpoint_capture_mm(struct checkpoint *c, struct task *task, Img__Mm **ret
 	r = proc_maps_read(task->proc_fd, PROC_MAPS_SMAPS, &c->set.arena, &maps, err);
 	if (r == 0)
 		r = read_layout(c, task, mm, err);
-	if (r == 0)
-		r = plan_begin(c, task, &pages, &pagemap, err);
 	if (r < 0)
 		return r;
 	mm->vmas = arena_array(&c->set.arena, Img__Vma *, maps.n_vmas);
@@ -224,11 +203,6 @@ int checkpoint_capture_mm(struct checkpoint *c, struct task *task, Img__Mm **ret
 			continue;
 		c->pages_scanned += (vma->end - vma->start) / AMBER_PAGE_SIZE;
 		mm->vmas[mm->n_vmas++] = vma;
-		if (!vma_has_private_pages(vma))
-			continue;
-		r = page_plan_vma(&pages->plan, &c->set.arena, pagemap, vma, err);
-		if (r < 0)
-			return r;
 	}
 	*ret = mm;
 	return 0;

@@ -2,12 +2,15 @@
 /*
  * pages: room in the archive for every page that was planned, and copying them there.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 
 #include "checkpoint/run.h"
+#include "memory/vma.h"
 #include "object/shmem.h"
 
-struct checkpoint_pages *checkpoint_pages_new(struct checkpoint *c)
+static struct checkpoint_pages *pages_new(struct checkpoint *c)
 {
 	struct checkpoint_pages *pages = arena_new(&c->set.arena, struct checkpoint_pages), **grown;
 
@@ -32,6 +35,49 @@ void checkpoint_pages_free(struct checkpoint *c)
 	c->n_pages = 0;
 }
 
+int checkpoint_add_pages(struct checkpoint *c, const struct task *task, const Img__Mm *mm,
+			 struct error *err)
+{
+	struct checkpoint_pages *pages = pages_new(c);
+
+	if (!pages)
+		return error_nomem(err);
+	pages->pid = task->ns_pid;
+	pages->task = task;
+	pages->mm = mm;
+	pages->plan.source.pid = task->pid;
+	/* For pages that the task itself may not read; without it they are told as unreadable. */
+	pages->mem_fd = openat(task->proc_fd, "mem", O_RDONLY | O_CLOEXEC);
+	pages->plan.source.mem_fd = pages->mem_fd;
+	return 0;
+}
+
+static int plan_mm(struct checkpoint *c, struct checkpoint_pages *pages, struct error *err)
+{
+	_cleanup_close_ int pagemap = -1;
+	size_t i;
+	int r;
+
+	r = pagemap_open(pages->task->proc_fd, &pagemap, err);
+	for (i = 0; r == 0 && i < pages->mm->n_vmas; i++)
+		if (vma_has_private_pages(pages->mm->vmas[i]))
+			r = page_plan_vma(&pages->plan, &c->set.arena, pagemap, pages->mm->vmas[i],
+					  err);
+	if (r < 0)
+		return r;
+	return page_plan_describe(&pages->plan, &c->set, IMAGE_PAGEMAP, (uint32_t)pages->pid, err);
+}
+
+int checkpoint_plan_pages(struct checkpoint *c, struct error *err)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < c->n_pages; i++)
+		r = plan_mm(c, c->pages[i], err);
+	return r;
+}
+
 int checkpoint_plan_shmem(struct checkpoint *c, struct error *err)
 {
 	struct checkpoint_pages *pages;
@@ -41,7 +87,7 @@ int checkpoint_plan_shmem(struct checkpoint *c, struct error *err)
 
 	for (i = 0; i < c->shmem.n_objects; i++) {
 		object = &c->shmem.objects[i];
-		pages = checkpoint_pages_new(c);
+		pages = pages_new(c);
 		if (!pages)
 			return error_nomem(err);
 		pages->plan.source.shmem_fd = object->fd;

@@ -216,6 +216,7 @@ static const struct checkpoint_step {
 	{ "capturing tasks", checkpoint_capture_tasks, NULL },
 	{ "capturing namespaces", checkpoint_capture_namespaces, NULL },
 	{ "copying files that changed", checkpoint_recopy_rootfs, NULL },
+	{ "planning memory", checkpoint_plan_pages, NULL },
 	{ "planning shared memory", checkpoint_plan_shmem, NULL },
 	{ "copying memory", checkpoint_copy_pages, checkpoint_pages_free },
 	{ "resuming the container", step_resume, NULL },

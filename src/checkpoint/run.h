@@ -17,8 +17,10 @@
 /* A plan and where its pages go. */
 struct checkpoint_pages {
 	struct page_plan plan;
-	pid_t pid;  /* for messages; 0 = shared memory */
-	int mem_fd; /* owned; plan.source borrows it */
+	pid_t pid;		 /* for messages; 0 = shared memory */
+	const struct task *task; /* whose address space, NULL = shared memory */
+	const Img__Mm *mm;	 /* what is mapped in it */
+	int mem_fd;		 /* owned; plan.source borrows it */
 };
 
 struct checkpoint {
@@ -60,14 +62,16 @@ int checkpoint_inventory(struct checkpoint *c, struct error *err) _must_check_;
 /* tasks.c - process tree, cores, descriptors, files, memory maps of every task. In the stop. */
 int checkpoint_capture_tasks(struct checkpoint *c, struct error *err) _must_check_;
 
-/* mm.c - the memory map of one task; makes its page plan. */
+/* mm.c - the memory map of one task. */
 int checkpoint_capture_mm(struct checkpoint *c, struct task *task, Img__Mm **ret,
 			  struct error *err) _must_check_;
 
-/* pages.c - room for all planned pages, and copying them. In the stop. */
+/* pages.c - which pages go into the archive, room for them, and copying them. In the stop. */
+int checkpoint_add_pages(struct checkpoint *c, const struct task *task, const Img__Mm *mm,
+			 struct error *err) _must_check_;
+int checkpoint_plan_pages(struct checkpoint *c, struct error *err) _must_check_;
 int checkpoint_plan_shmem(struct checkpoint *c, struct error *err) _must_check_;
 int checkpoint_copy_pages(struct checkpoint *c, struct error *err) _must_check_;
-struct checkpoint_pages *checkpoint_pages_new(struct checkpoint *c);
 void checkpoint_pages_free(struct checkpoint *c);
 
 /* metadata.c - where the standard streams lead; in the stop. */

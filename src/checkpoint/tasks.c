@@ -140,8 +140,7 @@ static int capture_task(struct checkpoint *c, struct task *task, struct parts *p
 		r = image_add(&c->set, IMAGE_MM, (uint32_t)task->ns_pid, &mm->base,
 			      (struct bytes){ 0 }, err);
 	if (r == 0)
-		r = page_plan_describe(&c->pages[c->n_pages - 1]->plan, &c->set, IMAGE_PAGEMAP,
-				       (uint32_t)task->ns_pid, err);
+		r = checkpoint_add_pages(c, task, mm, err);
 	if (r == 0 && new_files)
 		r = fd_capture_task(&c->cap, task, ids->files_id, err);
 	return r;
