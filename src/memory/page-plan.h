@@ -13,13 +13,7 @@
 #include "image/image.h"
 #include "image/schema.h"
 #include "kernel/pagemap.h"
-
-/* Where the bytes come from: the address space of a task, or a file of shared memory. */
-struct page_source {
-	pid_t pid;  /* a task of ours to read, 0 = read shmem_fd */
-	int mem_fd; /* /proc/<pid>/mem, for pages that the task itself may not read; -1 = none */
-	int shmem_fd;
-};
+#include "memory/page-store.h"
 
 struct page_plan {
 	struct page_source source;

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * page-store: pages copied in rounds, put into their final order once that is known.
+ *
+ * The page images of a checkpoint hold pages in ascending order of address without room between,
+ * and which pages there are is known only at the stop. So rounds write pages straight into the
+ * archive where they will most likely lie (slots), what the stop finds written goes to memory that
+ * was faulted in before, and after the thaw pages that lie wrong are moved within the page cache.
+ * Page by page nothing is ever lost or taken twice: the newest copy wins.
+ */
+#pragma once
+
+#include "base/op.h"
+#include "kernel/pagemap.h"
+
+/* Where the bytes come from: the address space of a task, or a file of shared memory. */
+struct page_source {
+	pid_t pid;  /* a task of ours to read, 0 = read shmem_fd */
+	int mem_fd; /* /proc/<pid>/mem, for pages that the task itself may not read; -1 = none */
+	int shmem_fd;
+};
+
+struct page_store; /* of one checkpoint */
+struct page_space; /* the pages of one address space or shared memory object */
+
+/*
+ * page_store_new - a store that writes into fd from offset on, up to capacity bytes (rounded).
+ * @fd: the archive's unnamed file; nobody else writes behind offset until page_store_settle()
+ * @capacity: bytes that are expected; more is possible and slower
+ */
+int page_store_new(struct op *op, int fd, uint64_t offset, uint64_t capacity,
+		   struct page_store **ret, struct error *err) _must_check_;
+void page_store_free(struct page_store **store);
+
+/* page_store_space - room for one more address space, in the order in which images will lie. */
+struct page_space *page_store_space(struct page_store *store, const struct page_source *source);
+
+/*
+ * page_space_copy - a round: copy these pages, overwriting older copies of them. Pages that vanish
+ * meanwhile are no error: the stop knows what is there. Returns 0, -ESRCH when the source is gone,
+ * or an error of the output.
+ */
+int page_space_copy(struct page_space *space, const struct page_run *runs, size_t n_runs,
+		    struct error *err) _must_check_;
+
+/*
+ * page_store_ready - before the stop: fault in memory for about `bytes` of last pages and start the
+ * threads that will copy them.
+ */
+int page_store_ready(struct page_store *store, uint64_t bytes, struct error *err) _must_check_;
+
+/*
+ * page_space_last - in the stop: all pages of the space, ascending, those to be copied now marked
+ * PAGEMAP_WRITTEN in categories (a page that no round has copied is copied anyway). Only notes;
+ * runs must stay valid until page_store_settle().
+ */
+int page_space_last(struct page_space *space, const struct page_run *runs, size_t n_runs,
+		    struct error *err) _must_check_;
+
+/*
+ * page_store_last - in the stop: copy everything that was noted, by all threads, in large batches.
+ * @ret_pages: how many pages that were
+ */
+int page_store_last(struct page_store *store, uint64_t *ret_pages, struct error *err) _must_check_;
+
+/* page_space_unreadable - pages that could not be read and are zero. */
+uint64_t page_space_unreadable(const struct page_space *space);
+
+/*
+ * page_store_settle - after the thaw: every space's pages in order, without gaps, at the offset
+ * that place() names for it (called in order, page-aligned, ascending, n_pages known).
+ */
+typedef int page_place_fn(void *arg, struct page_space *space, uint64_t n_pages,
+			  uint64_t *ret_offset, struct error *err);
+int page_store_settle(struct page_store *store, page_place_fn *place, void *arg,
+		      struct error *err) _must_check_;
