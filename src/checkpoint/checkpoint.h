@@ -29,9 +29,11 @@ struct checkpoint_target {
 
 struct checkpoint_request {
 	struct checkpoint_target target;
-	const char *output;  /* path of the archive */
-	bool stop;	     /* kill the container after the capture instead of letting it run on */
-	const char *command; /* the command line, for the record */
+	const char *output; /* path of the archive */
+	bool stop;	    /* kill the container after the capture instead of letting it run on */
+	bool no_precopy;    /* copy all memory in the stop: no write tracking in the container */
+	uint64_t max_freeze_ns; /* wanted at most; more rounds are made for it. 0 = no budget */
+	const char *command;	/* the command line, for the record */
 };
 
 struct checkpoint_result {
@@ -39,6 +41,10 @@ struct checkpoint_result {
 	uint64_t freeze_ns; /* from the first interrupt until the first task runs again */
 	uint64_t wall_ns;   /* of the whole checkpoint */
 	uint64_t archive_bytes, memory_bytes;
+	uint64_t last_bytes;  /* of memory, copied in the stop */
+	unsigned rounds;      /* of pre-copy; 0 = none */
+	const char *tracker;  /* "uffd-wp", "soft-dirty", "none" */
+	bool max_freeze_kept; /* true where there is no budget */
 	size_t n_tasks, n_threads;
 	struct gap_list gaps;
 	bool restorable;

@@ -113,14 +113,19 @@ static int back_vma(struct checkpoint *c, struct task *task, const struct proc_v
 		    enum vma_backing backing, Img__Vma *vma, struct last_file *last,
 		    struct error *err)
 {
+	int r;
+
 	switch (backing) {
 	case VMA_NONE:
 		return 0;
 	case VMA_FILE:
-	case VMA_MEMFD:
 		return name_file(c, task, src, vma, last, err);
+	case VMA_MEMFD:
+		r = checkpoint_add_window(c, task, src, err);
+		return r < 0 ? r : name_file(c, task, src, vma, last, err);
 	case VMA_SHMEM:
-		return add_shmem(c, task, src, err);
+		r = checkpoint_add_window(c, task, src, err);
+		return r < 0 ? r : add_shmem(c, task, src, err);
 	case VMA_SYSV:
 		return 0; /* the ipc namespace has its contents */
 	case VMA_UNKNOWN:

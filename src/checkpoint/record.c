@@ -176,6 +176,23 @@ static json_object *rootfs_json(const struct rootfs *rootfs)
 	return object;
 }
 
+/* How memory was copied, and what of it in the stop. */
+static json_object *memory_json(const struct checkpoint *c)
+{
+	const struct checkpoint_result *result = c->result;
+	json_object *memory = json_object_new_object();
+
+	json_put_text(memory, "tracker", result->tracker);
+	json_put_number(memory, "rounds", result->rounds);
+	json_put_number(memory, "copied_bytes", c->precopy->copied_pages * AMBER_PAGE_SIZE);
+	json_put_number(memory, "last_bytes", result->last_bytes);
+	if (c->request->max_freeze_ns) {
+		json_put_number(memory, "max_freeze_ns", c->request->max_freeze_ns);
+		json_put_bool(memory, "max_freeze_kept", result->max_freeze_kept);
+	}
+	return memory;
+}
+
 int checkpoint_write_record(struct checkpoint *c, struct error *err)
 {
 	json_object *record = json_object_new_object();
@@ -188,6 +205,7 @@ int checkpoint_write_record(struct checkpoint *c, struct error *err)
 	json_object_object_add(record, "node", node_json());
 	json_object_object_add(record, "times", times_json(c));
 	json_object_object_add(record, "container", container_json(c));
+	json_object_object_add(record, "memory", memory_json(c));
 	json_object_object_add(record, "rootfs", rootfs_json(c->rootfs));
 	json_put_bool(record, "restorable", gap_list_restorable(c->gaps));
 	json_object_object_add(record, "not_restorable_because", because_json(c->gaps));

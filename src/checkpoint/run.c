@@ -120,16 +120,16 @@ static uint64_t estimate(struct checkpoint *c, struct arena *arena, pid_t pid, u
 	return sum;
 }
 
-/* Where memory will lie in the archive is written once before the stop, so that it is cached. */
-static int step_warm(struct checkpoint *c, struct error *err)
+static int step_estimate(struct checkpoint *c, struct error *err)
 {
 	_cleanup_(arena_deinit) struct arena arena = ARENA_INIT;
-	uint64_t bytes = 0;
 	size_t i;
 
+	(void)err;
 	for (i = 0; i < c->request->target.n_pids; i++)
-		bytes += estimate(c, &arena, c->request->target.pids[i], 0);
-	return archive_warm(&c->archive, &c->op, bytes + bytes / 16, err);
+		c->memory_estimate += estimate(c, &arena, c->request->target.pids[i], 0);
+	c->memory_estimate += c->memory_estimate / 16;
+	return 0;
 }
 
 static int step_stop(struct checkpoint *c, struct error *err)
@@ -178,6 +178,8 @@ static int step_resume(struct checkpoint *c, struct error *err)
 	if (!c->tree.resumed_ns) /* killed, not resumed: the stand ends here */
 		c->tree.resumed_ns = clock_ns();
 	c->result->freeze_ns = c->tree.resumed_ns - c->tree.stopping_ns;
+	c->result->max_freeze_kept =
+		!c->request->max_freeze_ns || c->result->freeze_ns <= c->request->max_freeze_ns;
 	return r;
 }
 
@@ -209,7 +211,8 @@ static const struct checkpoint_step {
 	{ "finding the root file system", step_rootfs, undo_rootfs },
 	{ "capturing the network", checkpoint_capture_namespaces_early, NULL },
 	{ "copying files", checkpoint_copy_rootfs, checkpoint_rootfs_free },
-	{ "warming the archive", step_warm, NULL },
+	{ "estimating memory", step_estimate, NULL },
+	{ "copying memory in rounds", checkpoint_precopy, checkpoint_precopy_free },
 	{ "stopping the container", step_stop, undo_stop },
 	{ "looking at its root task", step_root, NULL },
 	{ "noting standard streams", checkpoint_note_stdio, NULL },
@@ -221,6 +224,7 @@ static const struct checkpoint_step {
 	{ "copying memory", checkpoint_copy_pages, checkpoint_pages_free },
 	{ "resuming the container", step_resume, NULL },
 	/* From here on the container runs. */
+	{ "putting memory in order", checkpoint_settle_pages, NULL },
 	{ "describing the checkpoint", checkpoint_inventory, NULL },
 	{ "identifying files", step_files, NULL },
 	{ "writing images", checkpoint_write_images, NULL },

@@ -8,19 +8,29 @@
 
 #include "archive/writer.h"
 #include "checkpoint/checkpoint.h"
-#include "memory/page-plan.h"
+#include "checkpoint/precopy.h"
 #include "object/capture.h"
 #include "object/file-facts.h"
 #include "object/shmem.h"
 #include "task/seize.h"
 
-/* A plan and where its pages go. */
+/* One pages image: what of an address space or shared memory object is in the checkpoint. */
 struct checkpoint_pages {
-	struct page_plan plan;
-	pid_t pid;		 /* for messages; 0 = shared memory */
-	const struct task *task; /* whose address space, NULL = shared memory */
-	const Img__Mm *mm;	 /* what is mapped in it */
-	int mem_fd;		 /* owned; plan.source borrows it */
+	uint32_t id;			   /* pages-<id>.img */
+	const struct task *task;	   /* whose address space, NULL = shared memory */
+	const Img__Mm *mm;		   /* what is mapped in it */
+	const struct shmem_object *object; /* or the object; NULL = address space */
+	struct precopy_space *known;	   /* as rounds know it; NULL = new */
+	struct page_space *space;
+	struct page_list runs; /* with PAGEMAP_WRITTEN: copied in the stop */
+	uint64_t offset;       /* in the archive */
+	int mem_fd;	       /* owned where known is NULL */
+};
+
+/* A mapping of shared memory as it was at the stop. */
+struct checkpoint_window {
+	pid_t pid;
+	uint64_t start, end, pgoff, ino;
 };
 
 struct checkpoint {
@@ -36,15 +46,19 @@ struct checkpoint {
 	struct shmem_list shmem;
 	int proc_fd; /* of the root task, opened before the stop */
 	struct archive_writer archive;
+	struct precopy *precopy;
+	uint64_t memory_estimate; /* bytes */
 	struct checkpoint_pages **pages;
 	size_t n_pages;
-	uint64_t pages_scanned, pages_written;
-	struct timespec started, stopped, resumed; /* CLOCK_REALTIME */
-	uint64_t started_ns;			   /* CLOCK_MONOTONIC */
-	uint64_t memory_ns;			   /* spent on copying pages in the stop */
-	const char *stdio[3];			   /* links of the init's standard streams */
-	struct checkpoint_diff *diff;		   /* rootfs-diff.c */
-	struct rootfs *rootfs;			   /* found before the stop, NULL = none */
+	struct checkpoint_window *windows; /* by pid and address, ascending */
+	size_t n_windows;
+	uint64_t pages_scanned, pages_written, pages_last; /* the last: copied in the stop */
+	struct timespec started, stopped, resumed;	   /* CLOCK_REALTIME */
+	uint64_t started_ns;				   /* CLOCK_MONOTONIC */
+	uint64_t memory_ns;				   /* spent on copying pages in the stop */
+	const char *stdio[3];	      /* links of the init's standard streams */
+	struct checkpoint_diff *diff; /* rootfs-diff.c */
+	struct rootfs *rootfs;	      /* found before the stop, NULL = none */
 };
 
 /* namespaces.c - which namespaces the root task is in; fills cap.ns. Before the stop. */
@@ -66,13 +80,24 @@ int checkpoint_capture_tasks(struct checkpoint *c, struct error *err) _must_chec
 int checkpoint_capture_mm(struct checkpoint *c, struct task *task, Img__Mm **ret,
 			  struct error *err) _must_check_;
 
-/* pages.c - which pages go into the archive, room for them, and copying them. In the stop. */
+/* precopy.c - memory in rounds while the container runs. Before the stop; the end after the thaw.
+ */
+int checkpoint_precopy(struct checkpoint *c, struct error *err) _must_check_;
+void checkpoint_precopy_end(struct checkpoint *c);
+void checkpoint_precopy_free(struct checkpoint *c);
+
+/* pages.c - which pages are in the checkpoint, and the copying of those that rounds have not. In
+ * the stop. */
 int checkpoint_add_pages(struct checkpoint *c, const struct task *task, const Img__Mm *mm,
 			 struct error *err) _must_check_;
+int checkpoint_add_window(struct checkpoint *c, const struct task *task, const struct proc_vma *vma,
+			  struct error *err) _must_check_;
 int checkpoint_plan_pages(struct checkpoint *c, struct error *err) _must_check_;
 int checkpoint_plan_shmem(struct checkpoint *c, struct error *err) _must_check_;
 int checkpoint_copy_pages(struct checkpoint *c, struct error *err) _must_check_;
 void checkpoint_pages_free(struct checkpoint *c);
+/* pages.c - pagemaps, and every page to its place in the archive. After the thaw. */
+int checkpoint_settle_pages(struct checkpoint *c, struct error *err) _must_check_;
 
 /* metadata.c - where the standard streams lead; in the stop. */
 int checkpoint_note_stdio(struct checkpoint *c, struct error *err) _must_check_;

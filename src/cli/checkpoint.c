@@ -13,7 +13,8 @@
 
 struct checkpoint_options {
 	const char *output;
-	bool stop, json, verbose;
+	uint64_t max_freeze_ms;
+	bool stop, no_precopy, json, verbose;
 };
 
 static const struct option_row options[] = {
@@ -21,6 +22,12 @@ static const struct option_row options[] = {
 	  "Write the archive here; the default is amber-NAME-TIME.tar in this directory", true },
 	{ "stop", 0, OPTION_FLAG, offsetof(struct checkpoint_options, stop), NULL,
 	  "Kill the container after the capture instead of letting it run on" },
+	{ "max-freeze", 0, OPTION_NUMBER, offsetof(struct checkpoint_options, max_freeze_ms), "MS",
+	  "Milliseconds that the container may stand still: more rounds are made to keep it, and "
+	  "it is "
+	  "said whether it was kept" },
+	{ "no-precopy", 0, OPTION_FLAG, offsetof(struct checkpoint_options, no_precopy), NULL,
+	  "Copy all memory while the container stands still; no write tracking, a longer freeze" },
 	{ "json", 0, OPTION_FLAG, offsetof(struct checkpoint_options, json), NULL,
 	  "Print the result as JSON" },
 	{ "verbose", 'v', OPTION_FLAG, offsetof(struct checkpoint_options, verbose), NULL,
@@ -52,6 +59,11 @@ static void print_text(const struct checkpoint_result *result)
 	       result->path, cli_size(result->archive_bytes, archive), result->n_tasks,
 	       result->n_threads, cli_size(result->memory_bytes, memory),
 	       (double)result->freeze_ns / 1e6, (double)result->wall_ns / 1e9);
+	if (!result->max_freeze_kept)
+		printf("  the freeze was longer than --max-freeze allows: %s of memory were "
+		       "written "
+		       "in the last round\n",
+		       cli_size(result->last_bytes, memory));
 	if (!result->restorable)
 		puts("  this checkpoint can be read but not restored:");
 	cli_print_gaps(&result->gaps);
@@ -68,6 +80,10 @@ static void print_json(const struct checkpoint_result *result)
 	json_put_number(object, "threads", result->n_threads);
 	json_put_number(object, "freeze_ns", result->freeze_ns);
 	json_put_number(object, "wall_ns", result->wall_ns);
+	json_put_text(object, "tracker", result->tracker);
+	json_put_number(object, "rounds", result->rounds);
+	json_put_number(object, "last_bytes", result->last_bytes);
+	json_put_bool(object, "max_freeze_kept", result->max_freeze_kept);
 	json_put_bool(object, "restorable", result->restorable);
 	json_object_object_add(object, "gaps", gap_list_json(&result->gaps));
 	cli_print_json(object);
@@ -123,6 +139,8 @@ static int checkpoint_command_run(struct cli *cli, void *opaque, char **args, si
 		return r;
 	job.request.output = o->output ? o->output : default_output(&arena, &job.request.target);
 	job.request.stop = o->stop;
+	job.request.no_precopy = o->no_precopy;
+	job.request.max_freeze_ns = o->max_freeze_ms * 1000000;
 	job.request.command = cli->command_line;
 	if (!job.request.output)
 		return error_nomem(err);
