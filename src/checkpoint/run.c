@@ -17,6 +17,7 @@
 #include "kernel/proc.h"
 #include "object/file-facts.h"
 #include "object/file-index.h"
+#include "object/look.h"
 #include "object/mount.h"
 #include "object/shmem.h"
 #include "object/socket.h"
@@ -69,6 +70,7 @@ static void undo_look(struct checkpoint *c)
 	for (kind = 0; kind < NS_KINDS; kind++)
 		if (cap->ns[kind].fd >= 0)
 			close(cap->ns[kind].fd);
+	look_free(cap->look);
 	sock_index_free(cap->sockets);
 	mount_index_free(cap->mounts);
 	shmem_list_deinit(&c->shmem);
@@ -130,6 +132,12 @@ static int step_warm(struct checkpoint *c, struct error *err)
 	for (i = 0; i < c->request->target.n_pids; i++)
 		bytes += estimate(c, &arena, c->request->target.pids[i], 0);
 	return archive_warm(&c->archive, &c->op, bytes + bytes / 16, err);
+}
+
+/* The last before memory is tracked, so that it is not old when the tasks stop. */
+static int step_tasks(struct checkpoint *c, struct error *err)
+{
+	return look_new(&c->cap, c->request->target.pids, c->request->target.n_pids, err);
 }
 
 static int step_stop(struct checkpoint *c, struct error *err)
@@ -209,6 +217,7 @@ static const struct checkpoint_step {
 	{ "finding the root file system", step_rootfs, undo_rootfs },
 	{ "capturing the network", checkpoint_capture_namespaces_early, NULL },
 	{ "copying files", checkpoint_copy_rootfs, checkpoint_rootfs_free },
+	{ "looking at the tasks", step_tasks, NULL },
 	{ "warming the archive", step_warm, NULL },
 	{ "stopping the container", step_stop, undo_stop },
 	{ "looking at its root task", step_root, NULL },
@@ -221,6 +230,7 @@ static const struct checkpoint_step {
 	{ "copying memory", checkpoint_copy_pages, checkpoint_pages_free },
 	{ "resuming the container", step_resume, NULL },
 	/* From here on the container runs. */
+	{ "looking at mappings again", checkpoint_review_mms, NULL },
 	{ "describing the checkpoint", checkpoint_inventory, NULL },
 	{ "identifying files", step_files, NULL },
 	{ "writing images", checkpoint_write_images, NULL },
