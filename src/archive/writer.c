@@ -95,6 +95,10 @@ int archive_writer_open(struct archive_writer *w, const char *path, struct error
 
 void archive_writer_deinit(struct archive_writer *w)
 {
+	size_t i;
+
+	for (i = 0; i < w->n_members; i++)
+		buf_deinit(&w->members[i].header);
 	if (w->temp)
 		(void)unlinkat(w->dir, w->temp, 0);
 	if (w->fd >= 0)
@@ -226,22 +230,40 @@ int archive_reserve(struct archive_writer *w, const char *name, uint64_t size, u
 
 	if (!m)
 		return error_nomem(err);
-	r = put_header(
-		w,
+	r = tar_header(
 		&(struct tar_member){
 			.name = name, .type = '0', .mode = 0600, .size = size, .mtime = w->mtime },
-		AMBER_PAGE_SIZE, err);
+		w->pos, AMBER_PAGE_SIZE, &m->header, err);
 	if (r < 0)
 		return r;
-	m->offset = w->pos;
+	m->offset = w->pos + m->header.len;
 	m->size = size;
 	m->reserved = true;
-	if (fstat(w->fd, &st) < 0 || ((uint64_t)st.st_size < m->offset + size &&
-				      ftruncate(w->fd, (off_t)(m->offset + size)) < 0))
+	w->pos = m->offset + size + tar_padding(size);
+	if (fstat(w->fd, &st) < 0 ||
+	    ((uint64_t)st.st_size < w->pos && ftruncate(w->fd, (off_t)w->pos) < 0))
 		return full_disk_hint(w, error_errno(err, errno, "cannot grow the archive"), err);
-	w->pos += size;
 	*ret_offset = m->offset;
-	return put_padding(w, size, err);
+	return 0;
+}
+
+/* What stands around reserved members, now that their data are in place. */
+static int put_frames(struct archive_writer *w, struct error *err)
+{
+	static const unsigned char zero[TAR_BLOCK];
+	struct archive_member *m;
+	int r = 0;
+
+	for (m = w->members; r == 0 && m < w->members + w->n_members; m++) {
+		if (!m->header.len)
+			continue;
+		r = fd_pwrite_all(w->fd, m->header.data, m->header.len,
+				  (off_t)(m->offset - m->header.len), err);
+		if (r == 0)
+			r = fd_pwrite_all(w->fd, zero, tar_padding(m->size),
+					  (off_t)(m->offset + m->size), err);
+	}
+	return r < 0 ? full_disk_hint(w, r, err) : 0;
 }
 
 int archive_warm(struct archive_writer *w, struct op *op, uint64_t size, struct error *err)
@@ -353,7 +375,9 @@ int archive_finish(struct archive_writer *w, struct error *err)
 	static const unsigned char end[2 * TAR_BLOCK];
 	int r;
 
-	r = put_sums(w, err);
+	r = put_frames(w, err);
+	if (r == 0)
+		r = put_sums(w, err);
 	if (r == 0)
 		r = put(w, end, sizeof(end), err);
 	if (r < 0)

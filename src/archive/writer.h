@@ -18,7 +18,8 @@ struct archive_member {
 	const char *name;
 	uint64_t offset, size; /* of the data in the archive */
 	char sha256[DIGEST_HEX];
-	bool reserved; /* filled by pwrite, digest still to come */
+	bool reserved;	   /* filled by pwrite, digest still to come */
+	struct buf header; /* of a reserved member, not written yet */
 };
 
 struct archive_writer {
@@ -66,6 +67,7 @@ int archive_end(struct archive_writer *w, struct error *err) _must_check_;
 /*
  * archive_reserve - room for a member of size bytes whose data begins at a page boundary.
  * *ret_offset: where to pwrite() the data in w->fd, in any order, before archive_hash_reserved().
+ * Nothing is written here, not even the header: what lies there may still be needed elsewhere.
  */
 int archive_reserve(struct archive_writer *w, const char *name, uint64_t size, uint64_t *ret_offset,
 		    struct error *err) _must_check_;

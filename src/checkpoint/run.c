@@ -17,6 +17,7 @@
 #include "kernel/proc.h"
 #include "object/file-facts.h"
 #include "object/file-index.h"
+#include "object/look.h"
 #include "object/mount.h"
 #include "object/shmem.h"
 #include "object/socket.h"
@@ -69,6 +70,7 @@ static void undo_look(struct checkpoint *c)
 	for (kind = 0; kind < NS_KINDS; kind++)
 		if (cap->ns[kind].fd >= 0)
 			close(cap->ns[kind].fd);
+	look_free(cap->look);
 	sock_index_free(cap->sockets);
 	mount_index_free(cap->mounts);
 	shmem_list_deinit(&c->shmem);
@@ -130,6 +132,12 @@ static int step_estimate(struct checkpoint *c, struct error *err)
 		c->memory_estimate += estimate(c, &arena, c->request->target.pids[i], 0);
 	c->memory_estimate += c->memory_estimate / 16;
 	return 0;
+}
+
+/* The last before memory is tracked, so that it is not old when the tasks stop. */
+static int step_tasks(struct checkpoint *c, struct error *err)
+{
+	return look_new(&c->cap, c->request->target.pids, c->request->target.n_pids, err);
 }
 
 static int step_stop(struct checkpoint *c, struct error *err)
@@ -211,6 +219,7 @@ static const struct checkpoint_step {
 	{ "finding the root file system", step_rootfs, undo_rootfs },
 	{ "capturing the network", checkpoint_capture_namespaces_early, NULL },
 	{ "copying files", checkpoint_copy_rootfs, checkpoint_rootfs_free },
+	{ "looking at the tasks", step_tasks, NULL },
 	{ "estimating memory", step_estimate, NULL },
 	{ "copying memory in rounds", checkpoint_precopy, checkpoint_precopy_free },
 	{ "stopping the container", step_stop, undo_stop },
@@ -225,6 +234,7 @@ static const struct checkpoint_step {
 	{ "resuming the container", step_resume, NULL },
 	/* From here on the container runs. */
 	{ "putting memory in order", checkpoint_settle_pages, NULL },
+	{ "looking at mappings again", checkpoint_review_mms, NULL },
 	{ "describing the checkpoint", checkpoint_inventory, NULL },
 	{ "identifying files", step_files, NULL },
 	{ "writing images", checkpoint_write_images, NULL },

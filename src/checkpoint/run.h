@@ -44,6 +44,8 @@ struct checkpoint {
 	struct capture cap;
 	struct file_facts_list facts;
 	struct shmem_list shmem;
+	struct checkpoint_mm **mms; /* mm.c: for the look after the thaw */
+	size_t n_mms;
 	int proc_fd; /* of the root task, opened before the stop */
 	struct archive_writer archive;
 	struct precopy *precopy;
@@ -76,9 +78,12 @@ int checkpoint_inventory(struct checkpoint *c, struct error *err) _must_check_;
 /* tasks.c - process tree, cores, descriptors, files, memory maps of every task. In the stop. */
 int checkpoint_capture_tasks(struct checkpoint *c, struct error *err) _must_check_;
 
-/* mm.c - the memory map of one task. */
+/* mm.c - the memory map of one task, in the stop. */
 int checkpoint_capture_mm(struct checkpoint *c, struct task *task, Img__Mm **ret,
 			  struct error *err) _must_check_;
+/* mm.c - what smaps tells of mappings that no look saw before the stop; and mappings that only our
+ * tracking kept apart become one. After the thaw, when nothing is tracked any more. */
+int checkpoint_review_mms(struct checkpoint *c, struct error *err) _must_check_;
 
 /* precopy.c - memory in rounds while the container runs. Before the stop; the end after the thaw.
  */

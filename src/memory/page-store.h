@@ -24,21 +24,22 @@ struct page_store; /* of one checkpoint */
 struct page_space; /* the pages of one address space or shared memory object */
 
 /*
- * page_store_new - a store that writes into fd from offset on, up to capacity bytes (rounded).
+ * page_store_new - a store that writes into fd behind offset.
  * @fd: the archive's unnamed file; nobody else writes behind offset until page_store_settle()
+ * @offset: where the header of the first member full of pages will stand
  * @capacity: bytes that are expected; more is possible and slower
  */
 int page_store_new(struct op *op, int fd, uint64_t offset, uint64_t capacity,
 		   struct page_store **ret, struct error *err) _must_check_;
 void page_store_free(struct page_store **store);
 
-/* page_store_space - room for one more address space, in the order in which images will lie. */
+/* page_store_space - one more address space. NULL when memory is exhausted. */
 struct page_space *page_store_space(struct page_store *store, const struct page_source *source);
 
 /*
  * page_space_copy - a round: copy these pages, overwriting older copies of them. Pages that vanish
- * meanwhile are no error: the stop knows what is there. Returns 0, -ESRCH when the source is gone,
- * or an error of the output.
+ * meanwhile are no error: the stop knows what is there. Ascending runs are fastest, and many in a
+ * call. Returns 0, -ESRCH when the source is gone, or an error of the output, which is final.
  */
 int page_space_copy(struct page_space *space, const struct page_run *runs, size_t n_runs,
 		    struct error *err) _must_check_;
@@ -52,7 +53,7 @@ int page_store_ready(struct page_store *store, uint64_t bytes, struct error *err
 /*
  * page_space_last - in the stop: all pages of the space, ascending, those to be copied now marked
  * PAGEMAP_WRITTEN in categories (a page that no round has copied is copied anyway). Only notes;
- * runs must stay valid until page_store_settle().
+ * runs must stay valid until page_store_settle(). A space without this call has no pages.
  */
 int page_space_last(struct page_space *space, const struct page_run *runs, size_t n_runs,
 		    struct error *err) _must_check_;
@@ -68,7 +69,10 @@ uint64_t page_space_unreadable(const struct page_space *space);
 
 /*
  * page_store_settle - after the thaw: every space's pages in order, without gaps, at the offset
- * that place() names for it (called in order, page-aligned, ascending, n_pages known).
+ * that place() names for it. place() is called once for each space that page_space_last() was
+ * called for, those that rounds have copied first, as they lie; offsets are page-aligned, ascend,
+ * and leave room for n_pages each. It must not write to the file: what lies there is still needed.
+ * The file then ends behind the last page.
  */
 typedef int page_place_fn(void *arg, struct page_space *space, uint64_t n_pages,
 			  uint64_t *ret_offset, struct error *err);

@@ -29,11 +29,15 @@ static const struct {
 	{ PROC_VMF_DP, MAP_DROPPABLE, -1 },
 };
 
-static void put_flags(Img__Vma *vma, const struct proc_vma *src)
+void vma_put_flags(Img__Vma *vma, const struct proc_vma *src)
 {
 	size_t i;
 
-	vma->flags = src->shared ? MAP_SHARED : MAP_PRIVATE;
+	vma->flags = (src->shared ? MAP_SHARED : MAP_PRIVATE) | (vma->flags & MAP_ANONYMOUS);
+	vma->madv = 0;
+	vma->has_madv = false;
+	if (src->kind == PROC_VMA_ANON && (src->vmflags & PROC_VMF_SS))
+		vma->status |= VMA_STATUS_SHSTK;
 	for (i = 0; i < ARRAY_SIZE(flag_rows); i++) {
 		if (!(src->vmflags & flag_rows[i].vmflag))
 			continue;
@@ -45,6 +49,48 @@ static void put_flags(Img__Vma *vma, const struct proc_vma *src)
 	}
 	if (vma->flags & MAP_DROPPABLE)
 		vma->flags &= ~(uint32_t)MAP_PRIVATE; /* it is a mapping type of its own */
+}
+
+bool vma_same_flags(const struct proc_vma *a, const struct proc_vma *b)
+{
+	uint64_t differ = a->vmflags ^ b->vmflags;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(flag_rows); i++)
+		if (differ & flag_rows[i].vmflag)
+			return false;
+	return true;
+}
+
+static bool same_thing(const struct proc_vma *a, const struct proc_vma *b)
+{
+	if (a->kind != b->kind || a->shared != b->shared || a->ino != b->ino ||
+	    a->major != b->major || a->minor != b->minor)
+		return false;
+	/* of a file also the same place */
+	return !a->ino || a->start - a->pgoff == b->start - b->pgoff;
+}
+
+const struct proc_vma *vma_seen(const struct proc_maps *maps, const struct proc_vma *vma)
+{
+	size_t low = 0, high = maps->n_vmas, middle;
+	const struct proc_vma *found = NULL;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (vma->start >= maps->vmas[middle].end)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < maps->n_vmas && maps->vmas[low].start < vma->end; low++) {
+		if (!same_thing(&maps->vmas[low], vma))
+			continue;
+		if (found && !vma_same_flags(found, &maps->vmas[low]))
+			return NULL;
+		found = found ?: &maps->vmas[low];
+	}
+	return found;
 }
 
 static bool starts_with(const char *s, const char *prefix)
@@ -107,8 +153,6 @@ static enum vma_backing put_kind(Img__Vma *vma, const struct proc_vma *src)
 	switch (src->kind) {
 	case PROC_VMA_ANON:
 		vma->status |= VMA_STATUS_REGULAR;
-		if (src->vmflags & PROC_VMF_SS)
-			vma->status |= VMA_STATUS_SHSTK;
 		return put_anonymous(vma);
 	case PROC_VMA_HEAP:
 		vma->status |= VMA_STATUS_REGULAR | VMA_STATUS_HEAP;
@@ -150,7 +194,7 @@ int vma_describe(struct image_set *set, const struct proc_vma *src, Img__Vma **r
 	vma->pgoff = src->pgoff;
 	vma->prot = (uint32_t)src->prot;
 	vma->fd = -1;
-	put_flags(vma, src);
+	vma_put_flags(vma, src);
 	*ret_backing = put_kind(vma, src);
 	*ret = vma;
 	return 0;

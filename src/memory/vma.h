@@ -42,12 +42,25 @@ enum vma_backing {
 
 /*
  * vma_describe - the image's entry for a mapping.
- * @src: read with PROC_MAPS_SMAPS, so that the madvise flags are known
+ * @src: its vmflags are taken as they are; what they tell can be put in later (vma_put_flags())
  * @ret_backing: see enum vma_backing
  * Returns 0 or -ENOMEM; *ret is in the set's arena.
  */
 int vma_describe(struct image_set *set, const struct proc_vma *src, Img__Vma **ret,
 		 enum vma_backing *ret_backing, struct error *err) _must_check_;
+
+/*
+ * vma_seen - the mapping among `maps` that `vma` was, is, or became: it overlaps, and shows the
+ * same thing. maps are read at another moment, so bounds and protection may differ. NULL: none, or
+ * several that do not agree in what vma_same_flags() compares.
+ */
+const struct proc_vma *vma_seen(const struct proc_maps *maps, const struct proc_vma *vma);
+
+/* vma_put_flags - the parts of the entry that VmFlags tell (advice, locked, huge...), anew. */
+void vma_put_flags(Img__Vma *vma, const struct proc_vma *src);
+
+/* vma_same_flags - do both tell the same, as far as an image holds it? */
+bool vma_same_flags(const struct proc_vma *a, const struct proc_vma *b);
 
 /* vma_has_private_pages - the mapping's own pages belong into the task's pagemap. */
 bool vma_has_private_pages(const Img__Vma *vma);

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * page-store: rounds. See page-store.h, and page-state.h for where pages lie.
+ *
+ * A page that could not be read in a round loses its slot: the stop then copies it.
+ */
+#include "memory/page-store.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "memory/page-state.h"
+
+#define TAR_BLOCK 512U
+#define SPILL_MIN 16384U /* pages that the main zone may outgrow what was expected, at least */
+
+/* Where the data of the first member will begin whose header stands at offset: on a page, after a
+ * header of one block, or of three when it has to be stretched. */
+static uint64_t first_page(uint64_t offset)
+{
+	uint64_t least = (offset + TAR_BLOCK) % AMBER_PAGE_SIZE ? 3 * TAR_BLOCK : TAR_BLOCK;
+
+	return PAGE_ALIGN_UP(offset + least) / AMBER_PAGE_SIZE;
+}
+
+int page_store_new(struct op *op, int fd, uint64_t offset, uint64_t capacity,
+		   struct page_store **ret, struct error *err)
+{
+	struct page_store *store = calloc(1, sizeof(*store));
+	uint64_t expected = PAGE_ALIGN_UP(capacity) / AMBER_PAGE_SIZE;
+
+	if (!store)
+		return error_nomem(err);
+	store->op = op;
+	store->fd = fd;
+	store->main_first = store->main_next = first_page(offset);
+	store->spill_first = store->main_first + expected + MAX(expected, (uint64_t)SPILL_MIN);
+	store->spill_next = store->spill_first;
+	pthread_mutex_init(&store->last.lock, NULL);
+	sem_init(&store->last.go, 0, 0);
+	sem_init(&store->last.done, 0, 0);
+	*ret = store;
+	return 0;
+}
+
+void page_store_free(struct page_store **ret)
+{
+	struct page_store *store = *ret;
+	size_t i;
+
+	if (!store)
+		return;
+	page_workers_stop(store);
+	for (i = 0; i < store->n_spaces; i++) {
+		page_slots_deinit(&store->spaces[i]->slots);
+		free(store->spaces[i]);
+	}
+	free(store->spaces);
+	sem_destroy(&store->last.done);
+	sem_destroy(&store->last.go);
+	pthread_mutex_destroy(&store->last.lock);
+	free(store);
+	*ret = NULL;
+}
+
+struct page_space *page_store_space(struct page_store *store, const struct page_source *source)
+{
+	struct page_space *space = calloc(1, sizeof(*space)), **grown;
+
+	grown = reallocarray(store->spaces, store->n_spaces + 1, sizeof(*grown));
+	if (grown)
+		store->spaces = grown;
+	if (!space || !grown) {
+		free(space);
+		return NULL;
+	}
+	space->store = store;
+	space->source = *source;
+	space->lie = SIZE_MAX;
+	store->spaces[store->n_spaces++] = space;
+	return space;
+}
+
+uint64_t page_space_unreadable(const struct page_space *space)
+{
+	return atomic_load_explicit(&space->unreadable, memory_order_relaxed);
+}
+
+int page_store_write(struct page_store *store, const void *data, uint64_t slot, uint64_t n,
+		     struct error *err)
+{
+	int r = n ? fd_pwrite_all(store->fd, data, n * AMBER_PAGE_SIZE,
+				  (off_t)(slot * AMBER_PAGE_SIZE), err)
+		  : 0;
+
+	return r < 0 ? error_while(err, r, "writing pages to the archive at offset 0x%llx",
+				   (unsigned long long)(slot * AMBER_PAGE_SIZE))
+		     : 0;
+}
+
+/* Slots for n new pages: behind the space's other pages as long as nothing lies there. */
+static uint64_t allocate(struct page_space *space, uint64_t page, uint64_t n)
+{
+	struct page_store *store = space->store;
+	uint64_t gap = space->lie == SIZE_MAX && store->n_lie ? PAGE_HEADER_PAGES : 0, slot;
+	bool at_end =
+		space->lie == SIZE_MAX || (space == store->main_space && page >= space->main_next);
+
+	if (at_end && store->main_next + gap + n <= store->spill_first) {
+		if (space->lie == SIZE_MAX)
+			space->lie = store->n_lie++;
+		store->main_space = space;
+		slot = store->main_next + gap;
+		store->main_next = slot + n;
+		space->main_next = page + n;
+		return slot;
+	}
+	slot = store->spill_next;
+	store->spill_next += n;
+	return slot;
+}
+
+/* Pages of a round on their way into the file. */
+struct round {
+	struct page_space *space;
+	struct page_slots changes;
+	size_t extent; /* where the walk through the slots is */
+	struct page_batch batch;
+	unsigned char bad[PAGE_BATCH_RANGES];
+	unsigned char buffer[PAGE_CHUNK * AMBER_PAGE_SIZE];
+	/* What is not written yet: */
+	const unsigned char *from;
+	uint64_t slot, n;
+};
+
+static int round_flush(struct round *round, struct error *err)
+{
+	int r = page_store_write(round->space->store, round->from, round->slot, round->n, err);
+
+	round->n = 0;
+	return r;
+}
+
+/* How many of the next pages are all bad, or all good. */
+static uint64_t alike(const unsigned char *bad, uint64_t n)
+{
+	const unsigned char *other = memchr(bad, !bad[0], n);
+
+	return other ? (uint64_t)(other - bad) : n;
+}
+
+/* The slot of the next pages, and how many it is good for. */
+static uint64_t find_slot(struct round *round, uint64_t page, uint64_t *n)
+{
+	const struct page_slots *slots = &round->space->slots;
+	const struct page_extent *extent;
+
+	round->extent = page_slots_find(slots, page, round->extent);
+	if (round->extent == slots->n)
+		return PAGE_SLOT_NONE;
+	extent = &slots->extents[round->extent];
+	if (extent->page > page) {
+		*n = MIN(*n, extent->page - page);
+		return PAGE_SLOT_NONE;
+	}
+	*n = MIN(*n, extent->page + extent->n - page);
+	return extent->slot + (page - extent->page);
+}
+
+/* Pages that lie together in the buffer: write them, or note that they are to be written. */
+static int round_put(struct round *round, uint64_t page, uint64_t n, const unsigned char *from,
+		     struct error *err)
+{
+	const unsigned char *bad = round->bad + (size_t)(from - round->buffer) / AMBER_PAGE_SIZE;
+	uint64_t take, slot;
+	int r = 0;
+
+	for (; r == 0 && n > 0;
+	     page += take, n -= take, bad += take, from += take * AMBER_PAGE_SIZE) {
+		take = alike(bad, n);
+		slot = find_slot(round, page, &take);
+		if (bad[0]) {
+			if (slot != PAGE_SLOT_NONE)
+				r = page_slots_append(
+					&round->changes,
+					&(struct page_extent){ page, PAGE_SLOT_NONE, take }, err);
+			continue;
+		}
+		if (slot == PAGE_SLOT_NONE) {
+			slot = allocate(round->space, page, take);
+			r = page_slots_append(&round->changes,
+					      &(struct page_extent){ page, slot, take }, err);
+		}
+		if (r == 0 && round->n &&
+		    (slot != round->slot + round->n ||
+		     from != round->from + round->n * AMBER_PAGE_SIZE))
+			r = round_flush(round, err);
+		if (round->n == 0) {
+			round->from = from;
+			round->slot = slot;
+		}
+		round->n += take;
+	}
+	return r;
+}
+
+static int round_batch(struct round *round, struct error *err)
+{
+	const unsigned char *from = round->buffer;
+	const struct iovec *range = round->batch.ranges;
+	size_t bad, i;
+	int r;
+
+	r = op_cancelled(round->space->store->op, err);
+	if (r == 0)
+		r = page_batch_read(&round->batch, &round->space->source, round->buffer, round->bad,
+				    &bad, err);
+	for (i = 0; r == 0 && i < round->batch.n_ranges; from += range[i++].iov_len)
+		r = round_put(round, (uint64_t)(uintptr_t)range[i].iov_base / AMBER_PAGE_SIZE,
+			      range[i].iov_len / AMBER_PAGE_SIZE, from, err);
+	if (r == 0)
+		r = round_flush(round, err);
+	round->batch.n_ranges = round->batch.n_pages = 0;
+	return r;
+}
+
+/* Runs that ascend. What was written is remembered even if a later batch fails. */
+static int copy_ascending(struct round *round, const struct page_run *runs, size_t n_runs,
+			  struct error *err)
+{
+	uint64_t page, end, take;
+	int r = 0, applied;
+	size_t i;
+
+	round->extent = 0;
+	round->changes.n = 0;
+	for (i = 0; r == 0 && i < n_runs; i++) {
+		page = runs[i].start / AMBER_PAGE_SIZE;
+		end = runs[i].end / AMBER_PAGE_SIZE;
+		for (; r == 0 && page < end; page += take) {
+			take = MIN(end - page, (uint64_t)(PAGE_CHUNK - round->batch.n_pages));
+			/* never refused: there are fewer pages in a chunk than ranges in a batch */
+			(void)page_batch_add(&round->batch, page, take);
+			if (round->batch.n_pages == PAGE_CHUNK)
+				r = round_batch(round, err);
+		}
+	}
+	if (r == 0 && round->batch.n_pages)
+		r = round_batch(round, err);
+	applied = page_slots_apply(&round->space->slots, &round->changes, r < 0 ? NULL : err);
+	return r < 0 ? r : applied;
+}
+
+int page_space_copy(struct page_space *space, const struct page_run *runs, size_t n_runs,
+		    struct error *err)
+{
+	_cleanup_free_ struct round *round = malloc(sizeof(*round));
+	size_t first, next;
+	int r = 0;
+
+	if (!round)
+		return error_nomem(err);
+	round->space = space;
+	round->changes = (struct page_slots){ 0 };
+	round->n = round->batch.n_ranges = round->batch.n_pages = 0;
+	for (first = 0; r == 0 && first < n_runs; first = next) {
+		for (next = first + 1; next < n_runs && runs[next].start >= runs[next - 1].end;)
+			next++;
+		r = copy_ascending(round, runs + first, next - first, err);
+	}
+	page_slots_deinit(&round->changes);
+	return r;
+}
