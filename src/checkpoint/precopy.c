@@ -61,6 +61,19 @@ struct precopy_object *precopy_find_object(const struct precopy *p, uint64_t ino
 	return NULL;
 }
 
+static const char *kind_name(enum track_kind kind)
+{
+	switch (kind) {
+	case TRACK_UFFD_WP:
+		return "uffd-wp";
+	case TRACK_SOFT_DIRTY:
+		return "soft-dirty";
+	case TRACK_NONE:
+		break;
+	}
+	return "none";
+}
+
 static int64_t stat_ns(const struct timespec *t)
 {
 	return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
@@ -409,7 +422,7 @@ int checkpoint_precopy(struct checkpoint *c, struct error *err)
 			break;
 	}
 	c->result->rounds = p->rounds;
-	c->result->tracker = track_name(p->kind);
+	c->result->tracker = kind_name(p->kind);
 	if (r == 0)
 		r = page_store_ready(p->store, (2 * p->last_pages + SPARE_PAGES) * AMBER_PAGE_SIZE,
 				     err);
