@@ -5,7 +5,7 @@
 #   make check      the quick ones: format, layers, sizes, shellcheck, unit tests (a minute)
 #   make test       everything (under 20 minutes); make test SUITES="live robust" runs some of it
 #   make demo       a loaded redis is checkpointed and brought back three times
-#   make bench      freeze and restore times
+#   make bench      what a checkpoint costs its container, amber and CRIU (docs/BENCHMARKS.md)
 #   make fuzz-smoke five seconds of each fuzzer
 #   make clean      remove the build folders
 
@@ -47,7 +47,8 @@ demo: all
 	scripts/demo
 
 bench: all
-	tests/bench/redis
+	tests/bench/bench --into build/bench.json >/dev/null
+	@echo build/bench.json
 
 clean:
 	rm -rf build build-asan build-fuzz

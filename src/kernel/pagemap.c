@@ -139,20 +139,38 @@ static bool drop_guard(struct scan_arg *arg)
 	return had;
 }
 
-int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, const struct pagemap_query *query,
-		 pagemap_fn *fn, void *fn_arg, uint64_t *ret_end, struct error *err)
+int pagemap_room_init(struct pagemap_room *room, size_t n_regions, struct error *err)
 {
-	_cleanup_free_ struct scan_region *regions = calloc(SCAN_REGIONS, sizeof(*regions));
+	void *map = mmap(NULL, n_regions * sizeof(struct scan_region), PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	*room = (struct pagemap_room){ 0 };
+	if (map == MAP_FAILED)
+		return error_nomem(err);
+	*room = (struct pagemap_room){ map, n_regions };
+	return 0;
+}
+
+void pagemap_room_deinit(struct pagemap_room *room)
+{
+	if (room->regions)
+		munmap(room->regions, room->n_regions * sizeof(struct scan_region));
+	*room = (struct pagemap_room){ 0 };
+}
+
+int pagemap_scan_in(struct pagemap_room *room, int pagemap_fd, uint64_t start, uint64_t end,
+		    const struct pagemap_query *query, pagemap_fn *fn, void *fn_arg,
+		    uint64_t *ret_end, struct error *err)
+{
+	const struct scan_region *regions = room->regions;
 	struct joiner joiner = { .fn = fn, .arg = fn_arg };
 	uint64_t left = query->max_pages, next;
 	struct scan_arg arg;
 	int n, r = 0;
 
-	if (!regions)
-		return error_nomem(err);
 	scan_arg_init(&arg, query);
 	arg.vec = (uintptr_t)regions;
-	arg.vec_len = SCAN_REGIONS;
+	arg.vec_len = room->n_regions;
 	while (r == 0 && start < end && (left || !query->max_pages)) {
 		arg.start = start;
 		arg.end = end;
@@ -181,6 +199,17 @@ int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, const struct page
 	if (ret_end)
 		*ret_end = start;
 	return r < 0 ? r : 0;
+}
+
+int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, const struct pagemap_query *query,
+		 pagemap_fn *fn, void *arg, uint64_t *ret_end, struct error *err)
+{
+	_cleanup_free_ struct scan_region *regions = calloc(SCAN_REGIONS, sizeof(*regions));
+	struct pagemap_room room = { regions, SCAN_REGIONS };
+
+	if (!regions)
+		return error_nomem(err);
+	return pagemap_scan_in(&room, pagemap_fd, start, end, query, fn, arg, ret_end, err);
 }
 
 #define ENTRY_PFN	 ((1ULL << 55) - 1)

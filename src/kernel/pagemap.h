@@ -75,6 +75,23 @@ int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, const struct page
 		 pagemap_fn *fn, void *arg, uint64_t *ret_end, struct error *err) _must_check_;
 
 /*
+ * Room for the answers of one call of the kernel, made beforehand for scans that must not allocate,
+ * nor fault pages in. One scan at a time may use it.
+ */
+struct pagemap_room {
+	void *regions;
+	size_t n_regions; /* more of them: fewer calls where pages of different kinds alternate */
+};
+
+int pagemap_room_init(struct pagemap_room *room, size_t n_regions, struct error *err) _must_check_;
+void pagemap_room_deinit(struct pagemap_room *room);
+
+/* pagemap_scan_in - pagemap_scan() that allocates nothing. */
+int pagemap_scan_in(struct pagemap_room *room, int pagemap_fd, uint64_t start, uint64_t end,
+		    const struct pagemap_query *query, pagemap_fn *fn, void *arg, uint64_t *ret_end,
+		    struct error *err) _must_check_;
+
+/*
  * pagemap_walk - the same by reading entries: knows PRESENT, SWAPPED, FILE, SOFT_DIRTY, WRITTEN
  * (the uffd-wp bit clear), GUARD, and PFNZERO only where the pfn is told (CAP_SYS_ADMIN) and
  * zero_pfn is not 0. Cannot protect (-EOPNOTSUPP).

@@ -37,10 +37,16 @@ enum track_kind track_probe(void);
 int track_open(struct op *op, enum track_kind kind, pid_t pid, int proc_fd, struct track **ret,
 	       struct error *err) _must_check_;
 
+/* track_stood_ns - how long a thread of the process stood still in track_open(). */
+uint64_t track_stood_ns(const struct track *t);
+
 /*
  * track_cover - also track these mappings; those that are already covered stay as they are.
  * Skips what is not worth it or cannot be tracked: small mappings, special ones, those that the
  * process has registered with a userfaultfd of its own.
+ * @maps: of now; with PROC_MAPS_SMAPS small ones are known by what is in them, without it by their
+ *        size, and mappings of files are left out
+ * To be called before each round: what was unmapped and mapped anew is tracked anew.
  */
 int track_cover(struct track *t, const struct proc_maps *maps, struct error *err) _must_check_;
 
@@ -51,7 +57,11 @@ int track_cover(struct track *t, const struct proc_maps *maps, struct error *err
  * Takes the process's mmap lock for short whiles only. Runs ascend. Pages of shared mappings are
  * reported too, by address: the caller knows which object and offset that is; there a page that no
  * mapping of this process has touched is protected as well (WP_UNPOPULATED), so that a page that
- * was written and then let go (MADV_DONTNEED) still counts as written.
+ * was written and then let go (MADV_DONTNEED) still counts as written. The first round reports the
+ * whole of a shared mapping: which pages of it hold data, its object tells (SEEK_DATA).
+ * -ESRCH when the process has ended or runs another program.
+ * What comes into memory not through page tables is not seen: direct I/O and io_uring into pages
+ * that were pinned before the round, write(2) to a memfd.
  */
 int track_round(struct track *t, pagemap_fn *fn, void *arg, struct error *err) _must_check_;
 
@@ -60,7 +70,9 @@ int track_round(struct track *t, pagemap_fn *fn, void *arg, struct error *err) _
  * run.categories has PAGEMAP_WRITTEN where the page is not known to be as the last round reported
  * it (also whatever is not covered). Private mappings of files: only pages of the process's own.
  * @ranges: the mappings at the stop whose pages are wanted, ascending, with TRACK_OWN_PAGES or
- *          TRACK_SHARED as categories where it applies; pages outside of them are not reported
+ *          TRACK_SHARED as categories where it applies; pages outside of them are not reported.
+ *          Shared mappings are reported whole, with and without PAGEMAP_WRITTEN; leave out those
+ *          that can never be written (no PROC_VMF_MW): they are not tracked, and count as written
  */
 int track_last(struct track *t, const struct page_run *ranges, size_t n_ranges, pagemap_fn *fn,
 	       void *arg, struct error *err) _must_check_;

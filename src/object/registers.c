@@ -59,15 +59,6 @@ static unsigned int width_bytes(const struct component *c)
 	return c->width == WORDS32 ? 4 : 8;
 }
 
-static unsigned int component_offset(unsigned int feature)
-{
-	unsigned int eax = 0, ebx = 0, ecx = 0, edx = 0;
-
-	if (!__get_cpuid_count(0xd, feature, &eax, &ebx, &ecx, &edx) || !eax)
-		return 0;
-	return ebx;
-}
-
 /* The formatter would nest these calls one deeper each time it looks. */
 /* clang-format off */
 #define FOR_EACH_GPR(X)                                                                            \
@@ -118,7 +109,8 @@ static int legacy_to_image(struct image_set *set, const unsigned char *area,
 	return 0;
 }
 
-static int xsave_to_image(struct image_set *set, struct bytes xstate, Img__UserX86Xsave *xsave,
+static int xsave_to_image(struct image_set *set, struct bytes xstate,
+			  const struct xstate_layout *layout, Img__UserX86Xsave *xsave,
 			  uint64_t *ret_lost, struct error *err)
 {
 	uint64_t in_use = get64(xstate.data + LEGACY_SIZE), known = XFEATURES_LEGACY;
@@ -132,7 +124,7 @@ static int xsave_to_image(struct image_set *set, struct bytes xstate, Img__UserX
 		known |= 1ULL << components[i].feature;
 		if (!(enabled & 1ULL << components[i].feature))
 			continue;
-		offset = component_offset(components[i].feature);
+		offset = layout->offset[components[i].feature];
 		if (!offset || (size_t)offset + components[i].size > xstate.len)
 			continue;
 		list = list_of(xsave, &components[i]);
@@ -149,8 +141,8 @@ static int xsave_to_image(struct image_set *set, struct bytes xstate, Img__UserX
 }
 
 int registers_to_image(struct image_set *set, const struct user_regs_struct *regs,
-		       struct bytes xstate, Img__ThreadInfoX86 *info, uint64_t *ret_lost,
-		       struct error *err)
+		       struct bytes xstate, const struct xstate_layout *layout,
+		       Img__ThreadInfoX86 *info, uint64_t *ret_lost, struct error *err)
 {
 	int r;
 
@@ -174,7 +166,7 @@ int registers_to_image(struct image_set *set, const struct user_regs_struct *reg
 	info->fpregs->xsave = img_new(set, Img__UserX86Xsave, user_x86_xsave);
 	if (!info->fpregs->xsave)
 		return error_nomem(err);
-	return xsave_to_image(set, xstate, info->fpregs->xsave, ret_lost, err);
+	return xsave_to_image(set, xstate, layout, info->fpregs->xsave, ret_lost, err);
 }
 
 static void put16(unsigned char *p, uint32_t v)
@@ -218,10 +210,12 @@ static int xsave_from_image(Img__UserX86Xsave *xsave, unsigned char *area, size_
 			    uint64_t enabled, uint64_t *ret_lost, struct error *err)
 {
 	uint64_t bv = XFEATURES_LEGACY, wanted = xsave->xstate_bv;
+	struct xstate_layout layout;
 	unsigned int offset;
 	struct list *list;
 	size_t i;
 
+	regs_xstate_layout(&layout);
 	for (i = 0; i < ARRAY_SIZE(components); i++) {
 		list = list_of(xsave, &components[i]);
 		if (!(wanted & 1ULL << components[i].feature) || !list->n)
@@ -229,7 +223,7 @@ static int xsave_from_image(Img__UserX86Xsave *xsave, unsigned char *area, size_
 		if (list->n * width_bytes(&components[i]) < components[i].size)
 			return error_set(err, ERROR_INPUT, EINVAL,
 					 "extended registers in the image are cut off");
-		offset = component_offset(components[i].feature);
+		offset = layout.offset[components[i].feature];
 		if (!offset || !(enabled & 1ULL << components[i].feature) ||
 		    (size_t)offset + components[i].size > size) {
 			*ret_lost |= 1ULL << components[i].feature;
@@ -294,7 +288,7 @@ static int registers_take(struct capture *cap, struct task_capture *tc, size_t t
 	r = regs_get_xstate(th, &xstate, err);
 	if (r == 0)
 		r = registers_to_image(cap->set, &regs, (struct bytes){ xstate.data, xstate.len },
-				       core->thread_info, &lost, err);
+				       &cap->tree->xstate, core->thread_info, &lost, err);
 	if (r < 0 || !lost)
 		return r;
 	snprintf(subject, sizeof(subject), "thread %d", th->ns_tid);

@@ -10,6 +10,7 @@
 #include <sys/user.h>
 
 #include "base/buf.h"
+#include "task/task.h"
 
 /* What the kernel leaves in the result register of a call that it means to restart by itself. */
 #define KERNEL_ERESTARTSYS	     512
@@ -137,6 +138,7 @@ struct arch_way_home_plan {
 	uint64_t end; /* the frames lie below this address */
 	uint64_t mask;
 	struct bytes xstate;
+	const struct xstate_layout *layout;
 	uint64_t call, sigreturn;	/* gadgets */
 	uint64_t scratch, scratch_size; /* what to unmap */
 };

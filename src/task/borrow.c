@@ -113,6 +113,7 @@ static int lay_way(struct script *s, struct bytes xstate, uint64_t end, struct e
 					   .end = end,
 					   .mask = s->home_mask,
 					   .xstate = xstate,
+					   .layout = &s->xstate,
 					   .call = s->gadgets.at[ARCH_GADGET_CALL],
 					   .sigreturn = s->gadgets.at[ARCH_GADGET_SIGRETURN],
 					   .scratch = s->code,
@@ -239,9 +240,9 @@ static int meet(struct script *s, struct thread *thread, struct buf *xstate, uin
 	return 0;
 }
 
-static int try_begin(struct op *op, struct thread *thread, const struct proc_maps *maps,
-		     const struct gadgets *gadgets, size_t size, struct script **ret,
-		     struct error *err)
+static int try_begin(struct op *op, struct task_tree *tree, struct thread *thread,
+		     const struct proc_maps *maps, const struct gadgets *gadgets, size_t size,
+		     struct script **ret, struct error *err)
 {
 	_cleanup_buf_ struct buf xstate = BUF_INIT;
 	struct script *s = NULL;
@@ -253,6 +254,10 @@ static int try_begin(struct op *op, struct thread *thread, const struct proc_map
 		return r;
 	s->maps = *maps;
 	s->gadgets = *gadgets;
+	if (tree)
+		s->xstate = tree->xstate;
+	else
+		regs_xstate_layout(&s->xstate);
 	s->code = place_in_hole(maps, size);
 	s->mem_fd = openat(thread->task->proc_fd, "mem", O_RDWR | O_CLOEXEC);
 	if (!s->code)
@@ -313,10 +318,10 @@ int script_begin(struct op *op, struct task_tree *tree, struct thread *thread, b
 	if (r == 0) {
 		thread = choose_thread(thread, exact, &maps, &gadgets,
 				       arch_way_home_room(xstate.len));
-		r = try_begin(op, thread, &maps, &gadgets, SCRIPT_CAPACITY, ret, err);
+		r = try_begin(op, tree, thread, &maps, &gadgets, SCRIPT_CAPACITY, ret, err);
 		if (r == -ENOMEM || r == -EAGAIN) {
 			error_clear(err);
-			r = try_begin(op, thread, &maps, &gadgets, SIZE_SMALL, ret, err);
+			r = try_begin(op, tree, thread, &maps, &gadgets, SIZE_SMALL, ret, err);
 		}
 	}
 	if (r == 0)

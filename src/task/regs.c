@@ -4,6 +4,7 @@
  */
 #include "task/regs.h"
 
+#include <cpuid.h>
 #include <elf.h>
 #include <errno.h>
 #include <linux/rseq.h>
@@ -15,7 +16,8 @@
 
 /* NT_X86_SHSTK: newer than our elf.h */
 #define NT_SHADOW_STACK 0x204
-#define XSTATE_MAX	(1u << 20) /* AMX has 11 KiB; a bound, not a size */
+#define XSTATE_USUAL	(16u << 10) /* AMX has 11 KiB */
+#define XSTATE_MAX	(1u << 20)  /* a bound, not a size */
 #define SIGNALS_AT_ONCE 64
 #define SIGNALS_MAX	(1u << 20)
 #define FILTERS_MAX	4096
@@ -74,28 +76,25 @@ void regs_redo(const struct thread *thread, struct user_regs_struct *ret)
 		arch_redo(ret, thread->restarted_nr);
 }
 
-static int xstate_read(const struct thread *thread, struct buf *buf, struct error *err)
-{
-	struct iovec iov;
-	int r;
-
-	r = buf_reserve(buf, XSTATE_MAX, err);
-	if (r < 0)
-		return r;
-	iov = (struct iovec){ buf->data + buf->len, XSTATE_MAX };
-	if (ptrace(PTRACE_GETREGSET, thread->tid, (void *)NT_X86_XSTATE, &iov) < 0)
-		return failed(thread, "reading the FPU state", err);
-	buf->len += iov.iov_len;
-	return 0;
-}
-
 int regs_get_xstate(const struct thread *thread, struct buf *buf, struct error *err)
 {
-	_cleanup_buf_ struct buf whole = BUF_INIT;
+	struct iovec iov = { 0 };
+	size_t room;
 	int r;
 
-	r = xstate_read(thread, &whole, err);
-	return r < 0 ? r : buf_append(buf, whole.data, whole.len, err);
+	/* The kernel fills what there is: a buffer that is full may be too small. */
+	for (room = XSTATE_USUAL; room <= XSTATE_MAX; room *= 4) {
+		r = buf_reserve(buf, room, err);
+		if (r < 0)
+			return r;
+		iov = (struct iovec){ buf->data + buf->len, room };
+		if (ptrace(PTRACE_GETREGSET, thread->tid, (void *)NT_X86_XSTATE, &iov) < 0)
+			return failed(thread, "reading the FPU state", err);
+		if (iov.iov_len < room)
+			break;
+	}
+	buf->len += iov.iov_len;
+	return 0;
 }
 
 int regs_set_xstate(const struct thread *thread, struct bytes xstate, struct error *err)
@@ -106,7 +105,7 @@ int regs_set_xstate(const struct thread *thread, struct bytes xstate, struct err
 
 	/* The kernel takes its own size only: another machine's state is cut or filled with zeros.
 	 */
-	r = xstate_read(thread, &whole, err);
+	r = regs_get_xstate(thread, &whole, err);
 	if (r < 0)
 		return r;
 	memset(whole.data, 0, whole.len);
@@ -115,6 +114,24 @@ int regs_set_xstate(const struct thread *thread, struct bytes xstate, struct err
 	if (ptrace(PTRACE_SETREGSET, thread->tid, (void *)NT_X86_XSTATE, &iov) < 0)
 		return failed(thread, "setting the FPU state", err);
 	return 0;
+}
+
+void regs_xstate_layout(struct xstate_layout *ret)
+{
+	unsigned int eax = 0, ebx = 0, ecx = 0, edx = 0;
+	uint64_t supported;
+
+	*ret = (struct xstate_layout){ 0 };
+	if (!__get_cpuid_count(0xd, 0, &eax, &ebx, &ecx, &edx))
+		return;
+	supported = eax | (uint64_t)edx << 32;
+	for (unsigned int i = 2; i < 63; i++) {
+		if (!(supported & 1ULL << i))
+			continue;
+		__cpuid_count(0xd, i, eax, ebx, ecx, edx);
+		ret->size[i] = eax;
+		ret->offset[i] = ebx;
+	}
 }
 
 int regs_get_sigmask(const struct thread *thread, uint64_t *ret, struct error *err)

@@ -42,6 +42,9 @@ int regs_get_xstate(const struct thread *thread, struct buf *buf, struct error *
 int regs_set_xstate(const struct thread *thread, struct bytes xstate,
 		    struct error *err) _must_check_;
 
+/* regs_xstate_layout - of this processor; all sizes 0 where it does not tell. */
+void regs_xstate_layout(struct xstate_layout *ret);
+
 /* regs_get_sigmask, regs_set_sigmask - blocked signals, bit N-1 = signal N. */
 int regs_get_sigmask(const struct thread *thread, uint64_t *ret, struct error *err) _must_check_;
 int regs_set_sigmask(const struct thread *thread, uint64_t mask, struct error *err) _must_check_;

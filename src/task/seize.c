@@ -18,6 +18,7 @@
 #include "kernel/proc.h"
 #include "task/census.h"
 #include "task/gadget.h"
+#include "task/regs.h"
 #include "task/settle.h"
 #include "task/trace.h"
 
@@ -337,6 +338,7 @@ static int stop_once(struct op *op, const struct task_stop_options *options, uin
 	if (!alive)
 		return error_set(err, ERROR_NOT_FOUND, ESRCH, "no such process: %d",
 				 options->n_roots ? options->roots[0] : 0);
+	regs_xstate_layout(&tree->xstate);
 	r = attach_all(&c, err);
 	if (r == 0)
 		look_for_gadgets(&c);

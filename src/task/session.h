@@ -44,6 +44,7 @@ struct script {
 	uint64_t mask;	 /* while calls are made */
 	int trap_signal; /* ends a run, ignored by the task; 0 = every call is stopped at instead */
 	bool suspended;	 /* seccomp filters are */
+	struct xstate_layout xstate;
 	struct gadgets gadgets;
 	struct proc_maps maps; /* before the session */
 	struct arena maps_arena;

@@ -68,6 +68,15 @@ struct task {
 	uint64_t sig_ignored, sig_caught;
 };
 
+/*
+ * Where the processor keeps each XSAVE component in the uncompacted layout, by its bit in XCR0;
+ * size 0 = it has none such. Asked once (regs_xstate_layout): on virtual machines a CPUID costs 20
+ * us.
+ */
+struct xstate_layout {
+	uint32_t offset[64], size[64];
+};
+
 /* What scripts remember between tasks, so that a libc is searched once (task/gadget.h). */
 struct gadget_cache;
 
@@ -76,6 +85,7 @@ struct task_tree {
 	size_t n_tasks;
 	struct arena arena; /* of the structs */
 	struct gadget_cache *gadgets;
+	struct xstate_layout xstate;
 	/* CLOCK_MONOTONIC: the first was interrupted; all stood; all were let go */
 	uint64_t stopping_ns, stopped_ns, resumed_ns;
 };

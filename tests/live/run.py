@@ -33,7 +33,7 @@ def subjects():
 
 
 # These wait on System V objects of the machine's own namespace, which no copy can have.
-NOT_HOST_RESTORE = {"restart"}
+NOT_HOST_RESTORE = {"restart", "calls"}
 
 
 def applies(subject, mode):

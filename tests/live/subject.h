@@ -34,6 +34,9 @@ void subject_init(int argc, char **argv);
 /* subject_ready - the state is set up: write READY. */
 void subject_ready(void);
 
+/* subject_say - a line of its own into the verdict file, before the verdict. */
+void subject_say(const char *text);
+
 /* subject_wait - return when SIGUSR1 has come. Sleeps in short steps; other signals do not end it.
  */
 void subject_wait(void);

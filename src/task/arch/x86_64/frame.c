@@ -9,7 +9,6 @@
  * at the CALL gadget and returns into frame "home". Only composes bytes; who writes and removes
  * them is script.c.
  */
-#include <cpuid.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -57,9 +56,8 @@ _Static_assert(sizeof(struct frame) == 312, "struct frame is not the kernel's");
  * How much of the XSAVE area a frame must carry: up to the end of the last feature in use. The
  * others are in their initial state, and rt_sigreturn puts those it is not given into that state.
  */
-static size_t xstate_used(struct bytes xstate)
+static size_t xstate_used(struct bytes xstate, const struct xstate_layout *layout)
 {
-	unsigned eax, ebx, ecx, edx;
 	size_t used = XSTATE_MIN;
 	uint64_t bv;
 
@@ -67,9 +65,9 @@ static size_t xstate_used(struct bytes xstate)
 	for (unsigned i = 2; i < 63; i++) {
 		if (!(bv & 1ULL << i))
 			continue;
-		if (!__get_cpuid_count(0xd, i, &eax, &ebx, &ecx, &edx) || !eax)
+		if (!layout->size[i])
 			return 0;
-		used = MAX(used, (size_t)ebx + eax);
+		used = MAX(used, (size_t)layout->offset[i] + layout->size[i]);
 	}
 	return used <= xstate.len ? used : 0;
 }
@@ -116,7 +114,7 @@ int arch_way_home(const struct arch_way_home_plan *plan, struct arch_way_home *r
 		  struct error *err)
 {
 	const uint64_t unmap[6] = { plan->scratch, plan->scratch_size };
-	size_t used = plan->xstate.len >= XSTATE_MIN ? xstate_used(plan->xstate) : 0;
+	size_t used = plan->xstate.len >= XSTATE_MIN ? xstate_used(plan->xstate, plan->layout) : 0;
 	struct fp_sw_bytes sw = { .magic1 = FP_MAGIC1 };
 	struct user_regs_struct regs = *plan->home;
 	const uint32_t magic2 = FP_MAGIC2;

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""meter: what a subject says of itself, read from the file that both have mapped: its gaps and its work.
+
+Reading never stops or slows the subject: it is memory of our own. The layout is that of subject.c.
+"""
+import mmap
+import os
+import struct
+
+HEAD = struct.Struct("<4Q")  # ready, looks, operations, gaps ever
+GAP = struct.Struct("<2Q")   # end, length; ns of CLOCK_MONOTONIC
+RING = 4096
+SIZE = HEAD.size + RING * GAP.size
+FLOOR_MS = 0.2  # shorter gaps are not told
+
+
+class Meter:
+    def __init__(self, path):
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            self.map = mmap.mmap(fd, SIZE, mmap.MAP_SHARED, mmap.PROT_READ)
+        finally:
+            os.close(fd)
+
+    def operations(self):
+        return HEAD.unpack_from(self.map)[2]
+
+    def longest_ms(self, since, until):
+        """The longest gap that overlaps [since, until] (seconds of time.monotonic()); FLOOR_MS when none was told."""
+        longest = FLOOR_MS * 1e6
+        for i in range(min(HEAD.unpack_from(self.map)[3], RING)):
+            end, length = GAP.unpack_from(self.map, HEAD.size + i * GAP.size)
+            if end >= since * 1e9 and end - length <= until * 1e9:
+                longest = max(longest, length)
+        return longest / 1e6
+
+
+def ready(path):
+    """True when the file is there and its subject has taken its shape."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(8) == b"\1" + bytes(7) and os.fstat(file.fileno()).st_size >= SIZE
+    except OSError:
+        return False
