@@ -425,7 +425,6 @@ int checkpoint_settle_pages(struct checkpoint *c, struct error *err)
 	size_t i;
 	int r;
 
-	checkpoint_precopy_end(c);
 	r = page_store_settle(c->precopy->store, place, &placing, err);
 	if (r < 0)
 		return r;

@@ -16,14 +16,15 @@
 #include "kernel/proc-tasks.h"
 #include "kernel/proc.h"
 
-#define DEPTH_MAX     64      /* of the process tree */
-#define BATCH_RUNS    512     /* copied together */
-#define ROUNDS_MAX    16      /* a program that writes everything all the time never converges */
-#define ROUNDS_BUDGET 64      /* but with a budget more is tried */
-#define PAGES_FEW     64      /* not worth another round */
-#define PAYS_PERCENT  85      /* of the round before: less progress than this does not pay */
-#define SPARE_PAGES   4096    /* written while the container is being stopped */
-#define BASE_NS	      3000000 /* of a stop, besides memory: a guess before it is known */
+#define DEPTH_MAX	64	/* of the process tree */
+#define BATCH_RUNS	512	/* copied together */
+#define ROUNDS_MAX	16	/* a program that writes everything all the time never converges */
+#define ROUNDS_BUDGET	64	/* but with a budget more is tried */
+#define PAGES_FEW	64	/* not worth another round */
+#define PAYS_PERCENT	85	/* of the round before: less progress than this does not pay */
+#define SPARE_PAGES	4096	/* written while the container is being stopped */
+#define READY_MAX_PAGES 65536	/* 256 MiB; what is more goes to the file in the stop */
+#define BASE_NS		3000000 /* of a stop, besides memory: a guess before it is known */
 
 /* Pages of one address space on their way into the store. */
 struct batch {
@@ -191,44 +192,20 @@ static bool shows_object(const struct proc_vma *vma)
 	       (vma->kind == PROC_VMA_FILE && strncmp(vma->path, "/memfd:", 7) == 0);
 }
 
-/* FNV-1a of what mappings there are: smaps walks page tables, so it is read only when this has
- * changed. */
-static int layout_of(const struct precopy_space *space, uint64_t *ret, struct error *err)
-{
-	_cleanup_(arena_deinit) struct arena arena = ARENA_INIT;
-	struct proc_maps maps = { 0 };
-	uint64_t hash = 0xcbf29ce484222325;
-	size_t i, k;
-	int r;
-
-	r = proc_maps_read(space->proc_fd, PROC_MAPS_ONLY, &arena, &maps, err);
-	for (i = 0; r == 0 && i < maps.n_vmas; i++) {
-		const uint64_t words[] = { maps.vmas[i].start, maps.vmas[i].end, maps.vmas[i].ino,
-					   maps.vmas[i].pgoff };
-
-		for (k = 0; k < ARRAY_SIZE(words); k++)
-			hash = (hash ^ words[k]) * 0x100000001b3;
-	}
-	*ret = hash;
-	return r;
-}
-
 /* The maps as they are now: what is to be tracked, and what shows shared memory. */
 static int look(struct precopy *p, struct precopy_space *space, struct error *err)
 {
 	struct proc_maps maps = { 0 };
 	struct precopy_window *window;
-	uint64_t layout = 0;
-	size_t i, object;
+	/* smaps walks page tables: once is enough. */
+	enum proc_maps_detail detail = space->looked ? PROC_MAPS_ONLY : PROC_MAPS_SMAPS;
+	size_t i, object = 0;
 	int r;
 
-	r = layout_of(space, &layout, err);
-	if (r < 0 || layout == space->layout)
-		return r;
-	space->layout = layout;
+	space->looked = true;
 	arena_deinit(&space->arena);
 	space->n_windows = 0;
-	r = proc_maps_read(space->proc_fd, PROC_MAPS_SMAPS, &space->arena, &maps, err);
+	r = proc_maps_read(space->proc_fd, detail, &space->arena, &maps, err);
 	if (r < 0)
 		return r;
 	space->windows = arena_array(&space->arena, struct precopy_window, maps.n_vmas);
@@ -403,10 +380,26 @@ static bool pays(const struct checkpoint *c, uint64_t before)
 	return p->rounds < ROUNDS_MAX && p->last_pages * 100 < before * PAYS_PERCENT;
 }
 
+/*
+ * Memory for the last pages. Faulting it in takes time in which the container writes: whoever has
+ * grown it must make another round.
+ */
+static int make_ready(struct precopy *p, bool *ret_grown, struct error *err)
+{
+	uint64_t pages = MIN(p->last_pages + SPARE_PAGES, READY_MAX_PAGES);
+
+	*ret_grown = pages > p->ready_pages;
+	if (!*ret_grown)
+		return 0;
+	p->ready_pages = MIN(pages + pages / 2, READY_MAX_PAGES);
+	return page_store_ready(p->store, p->ready_pages * AMBER_PAGE_SIZE, err);
+}
+
 int checkpoint_precopy(struct checkpoint *c, struct error *err)
 {
 	struct precopy *p = arena_new(&c->set.arena, struct precopy);
 	uint64_t before = 0;
+	bool grown = false;
 	int r;
 
 	if (!p)
@@ -418,14 +411,19 @@ int checkpoint_precopy(struct checkpoint *c, struct error *err)
 	while (r == 0 && p->kind != TRACK_NONE) {
 		before = p->last_pages;
 		r = copy_round(c, err);
-		if (r == 0 && !pays(c, before))
+		if (r == 0 && p->rounds == 1)
+			continue;
+		if (r == 0)
+			r = make_ready(p, &grown, err);
+		if (!grown && !pays(c, before))
 			break;
 	}
+	if (p->kind == TRACK_NONE && r == 0)
+		r = archive_warm(&c->archive, &c->op, c->memory_estimate, err);
+	if (p->kind == TRACK_NONE && r == 0)
+		r = make_ready(p, &grown, err);
 	c->result->rounds = p->rounds;
 	c->result->tracker = kind_name(p->kind);
-	if (r == 0)
-		r = page_store_ready(p->store, (2 * p->last_pages + SPARE_PAGES) * AMBER_PAGE_SIZE,
-				     err);
 	return r;
 }
 

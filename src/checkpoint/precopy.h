@@ -30,7 +30,7 @@ struct precopy_space {
 	struct precopy_window *windows; /* ascending, in arena */
 	size_t n_windows;
 	struct arena arena; /* of windows */
-	uint64_t layout;    /* what the maps were when they were last looked at: a hash */
+	bool looked;	    /* smaps has been read */
 	bool gone;	    /* the process has ended */
 };
 
@@ -54,7 +54,8 @@ struct precopy {
 	unsigned rounds;
 	uint64_t copied_pages, last_pages; /* by all rounds; by the last one */
 	uint64_t last_runs;
-	uint64_t round_ns; /* of the last one */
+	uint64_t ready_pages; /* that the stop has memory for */
+	uint64_t round_ns;    /* of the last one */
 };
 
 /* precopy_find - the address space of a task as rounds knew it; NULL = never seen or ended. */

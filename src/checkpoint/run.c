@@ -191,6 +191,13 @@ static int step_resume(struct checkpoint *c, struct error *err)
 	return r;
 }
 
+static int step_untrack(struct checkpoint *c, struct error *err)
+{
+	(void)err;
+	checkpoint_precopy_end(c);
+	return 0;
+}
+
 static int step_files(struct checkpoint *c, struct error *err)
 {
 	return file_facts_finish(&c->facts, &c->set, &c->op, c->cap.root_dir, err);
@@ -233,6 +240,7 @@ static const struct checkpoint_step {
 	{ "copying memory", checkpoint_copy_pages, checkpoint_pages_free },
 	{ "resuming the container", step_resume, NULL },
 	/* From here on the container runs. */
+	{ "ending the tracking", step_untrack, NULL },
 	{ "putting memory in order", checkpoint_settle_pages, NULL },
 	{ "looking at mappings again", checkpoint_review_mms, NULL },
 	{ "describing the checkpoint", checkpoint_inventory, NULL },
