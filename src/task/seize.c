@@ -20,6 +20,7 @@
 #include "task/gadget.h"
 #include "task/regs.h"
 #include "task/settle.h"
+#include "task/timeout.h"
 #include "task/trace.h"
 
 #define TIMEOUT_MS_DEFAULT  5000
@@ -340,8 +341,10 @@ static int stop_once(struct op *op, const struct task_stop_options *options, uin
 				 options->n_roots ? options->roots[0] : 0);
 	regs_xstate_layout(&tree->xstate);
 	r = attach_all(&c, err);
-	if (r == 0)
+	if (r == 0) {
 		look_for_gadgets(&c);
+		timeout_look(op, tree);
+	}
 	if (r == 0)
 		r = stop_all(&c, err);
 	if (r == 0)

@@ -14,6 +14,7 @@
 #include "task/arch.h"
 #include "task/regs.h"
 #include "task/restart.h"
+#include "task/timeout.h"
 
 #define RESTARTED_LOOK_BACK 32
 
@@ -138,6 +139,7 @@ int settle_thread(struct thread *thread, struct error *err)
 		r = regs_get_sigmask(thread, &thread->sigmask, err);
 	if (r < 0)
 		return r;
+	timeout_stood(thread, status.voluntary_switches);
 	thread->ns_tid = status.n_ns ? status.ns_pid[status.n_ns - 1] : thread->tid;
 	thread->sigpending = status.sig_pnd;
 	thread->seccomp = (int)status.seccomp;
@@ -148,13 +150,16 @@ int settle_thread(struct thread *thread, struct error *err)
 void settle_home(const struct thread *thread, struct user_regs_struct *ret)
 {
 	*ret = thread->regs;
-	if (thread->woken)
-		arch_redo(ret, 0);
+	if (!thread->woken)
+		return;
+	arch_redo(ret, 0);
+	timeout_left(thread, clock_ns(), ret);
 }
 
 int settle_release(struct thread *thread, struct error *err)
 {
 	struct arena scratch = ARENA_INIT;
+	struct user_regs_struct regs;
 	struct proc_status status;
 	int r;
 
@@ -165,8 +170,11 @@ int settle_release(struct thread *thread, struct error *err)
 	if (r < 0)
 		return r;
 	if (deliverable(&status)) {
-		r = regs_set(thread, &thread->regs, err);
 		thread->woken = false;
+		return regs_set(thread, &thread->regs, err);
 	}
-	return r;
+	if (!thread->timeout.end_ns)
+		return 0;
+	settle_home(thread, &regs);
+	return regs_set(thread, &regs, err);
 }

@@ -24,6 +24,16 @@ enum task_state {
 
 struct task;
 
+/* When the call in which a thread sleeps is to end: task/timeout.h. */
+struct thread_timeout {
+	uint64_t end_ns;   /* CLOCK_MONOTONIC, 0 = unknown or none */
+	uint64_t stood_ns; /* when it had been stopped */
+	uint64_t switches; /* voluntary ones of the thread, when it was looked at */
+	uint64_t ip;	   /* behind the call */
+	int arg;	   /* the call's argument that holds the timeout */
+	int cpu;	   /* on which it last ran */
+};
+
 struct thread {
 	struct task *task;
 	pid_t tid;    /* in our pid namespace */
@@ -47,6 +57,7 @@ struct thread {
 	uint64_t sigpending; /* of the thread, at the stop */
 	long restarted_nr;   /* the interrupted call, when orig_rax only says restart_syscall; 0 =
 				unknown */
+	struct thread_timeout timeout;
 	int seccomp;	     /* "Seccomp:" of its status: 0 none, 1 strict, 2 filter */
 };
 
