@@ -53,6 +53,11 @@ static int _printf_(4, 5)
 	return 0;
 }
 
+static void put_json(json_object **object)
+{
+	json_object_put(*object);
+}
+
 static int hash_members(struct verify *v, struct error *err)
 {
 	_cleanup_(digest_deinit) struct digest digest = DIGEST_INIT;
@@ -111,7 +116,7 @@ static int check_sums(struct verify *v, struct error *err)
 	int r;
 
 	if (!m) {
-		if (archive_member_find(v->a, RECORD))
+		if (archive_member_find(v->a, RECORD) && !v->v->unhashed)
 			return fault(v, SUMS, err, "is missing");
 		return 0;
 	}
@@ -130,43 +135,62 @@ static int check_sums(struct verify *v, struct error *err)
 	return 0;
 }
 
-/* amber.json repeats the digests: a change of SHA256SUMS itself shows by the difference. */
-static int check_record(struct verify *v, struct error *err)
+/* amber.json as far as it is needed: *ret is NULL when there is none, or it cannot be parsed. */
+static int read_record(struct verify *v, json_object **ret, struct error *err)
 {
 	const struct tar_member *m = archive_member_find(v->a, RECORD);
-	json_object *record = NULL, *members = NULL, *item, *name, *sum;
+	json_object *digests;
 	struct json_tokener *tokener;
-	const struct tar_member *member;
-	size_t i;
-	int r = 0;
 
+	*ret = NULL;
 	if (!m || m->size > INT32_MAX)
-		return v->v->digests ? fault(v, RECORD, err, "is missing") : 0;
+		return 0;
 	tokener = json_tokener_new();
 	if (!tokener)
 		return error_nomem(err);
-	record = json_tokener_parse_ex(tokener, (const char *)v->a->data.data + m->offset,
-				       (int)m->size);
+	*ret = json_tokener_parse_ex(tokener, (const char *)v->a->data.data + m->offset,
+				     (int)m->size);
 	json_tokener_free(tokener);
-	if (!record || !json_object_object_get_ex(record, "members", &members) ||
-	    !json_object_is_type(members, json_type_array)) {
-		json_object_put(record);
+	/* Only an archive without any digest may say so: else they are all to be checked. */
+	v->v->unhashed = json_object_object_get_ex(*ret, "digests", &digests) &&
+			 json_object_is_type(digests, json_type_boolean) &&
+			 !json_object_get_boolean(digests) && !archive_member_find(v->a, SUMS);
+	return 0;
+}
+
+static int check_record_member(struct verify *v, json_object *item, struct error *err)
+{
+	json_object *name, *sum = NULL, *size = NULL;
+	const struct tar_member *member;
+
+	(void)json_object_object_get_ex(item, "sha256", &sum);
+	if (!json_object_object_get_ex(item, "name", &name) || !name || (!sum && !v->v->unhashed))
+		return fault(v, RECORD, err, "describes a member without name or digest");
+	member = archive_member_find(v->a, json_object_get_string(name));
+	if (!member)
+		return fault(v, json_object_get_string(name), err, "is missing");
+	if (sum && strcmp(v->digests[member - v->a->members], json_object_get_string(sum)) != 0)
+		return fault(v, member->name, err, "differs from what %s says", RECORD);
+	if (json_object_object_get_ex(item, "size", &size) &&
+	    json_object_get_uint64(size) != member->size)
+		return fault(v, member->name, err, "has another size than %s says", RECORD);
+	return 0;
+}
+
+/* amber.json repeats the digests: a change of SHA256SUMS itself shows by the difference. */
+static int check_record(struct verify *v, json_object *record, struct error *err)
+{
+	json_object *members;
+	size_t i;
+	int r = 0;
+
+	if (!record && !archive_member_find(v->a, RECORD))
+		return v->v->digests ? fault(v, RECORD, err, "is missing") : 0;
+	if (!json_object_object_get_ex(record, "members", &members) ||
+	    !json_object_is_type(members, json_type_array))
 		return fault(v, RECORD, err, "cannot be parsed");
-	}
-	for (i = 0; r == 0 && i < json_object_array_length(members); i++) {
-		item = json_object_array_get_idx(members, i);
-		if (!json_object_object_get_ex(item, "name", &name) ||
-		    !json_object_object_get_ex(item, "sha256", &sum)) {
-			r = fault(v, RECORD, err, "describes a member without name or digest");
-			continue;
-		}
-		member = archive_member_find(v->a, json_object_get_string(name));
-		if (!member)
-			r = fault(v, json_object_get_string(name), err, "is missing");
-		else if (strcmp(v->digests[member - v->a->members], json_object_get_string(sum)))
-			r = fault(v, member->name, err, "differs from what %s says", RECORD);
-	}
-	json_object_put(record);
+	for (i = 0; r == 0 && i < json_object_array_length(members); i++)
+		r = check_record_member(v, json_object_array_get_idx(members, i), err);
 	return r;
 }
 
@@ -191,7 +215,7 @@ static int check_frame(struct verify *v, size_t i, struct error *err)
 	for (pad = 0; pad < tar_padding(m->size); pad++)
 		if (end + pad >= v->a->data.len || v->a->data.data[end + pad])
 			return fault(v, m->name, err, "is followed by changed padding");
-	if (!v->listed[i] && m->type == '0' && strcmp(m->name, SUMS) != 0)
+	if (v->v->digests && !v->listed[i] && m->type == '0' && strcmp(m->name, SUMS) != 0)
 		return fault(v, m->name, err, "is not listed in %s: it was added", SUMS);
 	return 0;
 }
@@ -212,21 +236,26 @@ static int check_end(struct verify *v, struct error *err)
 
 static int verify_all(struct verify *v, struct error *err)
 {
+	_cleanup_(put_json) json_object *record = NULL;
+	bool ours;
 	size_t i;
 	int r;
 
-	r = hash_members(v, err);
+	r = read_record(v, &record, err);
+	if (r == 0 && !v->v->unhashed)
+		r = hash_members(v, err);
 	if (r == 0)
 		r = check_sums(v, err);
 	if (r == 0)
-		r = check_record(v, err);
+		r = check_record(v, record, err);
 	if (r < 0)
 		return r;
 	if (v->a->damaged)
 		return fault(v, "", err, "%s", v->a->problem.text);
-	for (i = 0; r == 0 && v->v->digests && i < v->a->n_members; i++)
+	ours = v->v->digests || v->v->unhashed;
+	for (i = 0; r == 0 && ours && i < v->a->n_members; i++)
 		r = check_frame(v, i, err);
-	if (r == 0 && v->v->digests)
+	if (r == 0 && ours)
 		r = check_end(v, err);
 	return r;
 }

@@ -4,7 +4,8 @@
  *
  * Every byte is accounted for: members against SHA256SUMS and amber.json, headers against what
  * amber would write, padding against zero, the length against the end marker. Archives of other
- * tools have no digests and are said to be unverifiable, not wrong.
+ * tools have no digests and are said to be unverifiable, not wrong; so are those that amber was
+ * told not to hash, after a look at what frames their members.
  */
 #pragma once
 
@@ -22,7 +23,8 @@ struct archive_verdict {
 	size_t n_faults;
 	size_t n_members; /* that were checked against a digest */
 	uint64_t bytes;
-	bool digests; /* the archive has digests at all */
+	bool digests;  /* the archive has digests at all */
+	bool unhashed; /* amber made it without: amber.json says "digests": false */
 };
 
 #define ARCHIVE_VERDICT_INIT ((struct archive_verdict){ 0 })

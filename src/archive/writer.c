@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -16,9 +15,8 @@
 
 #include "base/fd.h"
 
-#define WARM_CHUNK  (4UL << 20)
-#define WARM_SPARE  (64UL << 20)
-#define HASH_WINDOW (64UL << 20) /* bytes mapped at a time when a reserved member is hashed */
+#define WARM_CHUNK (4UL << 20)
+#define WARM_SPARE (64UL << 20)
 
 static int full_disk_hint(struct archive_writer *w, int r, struct error *err)
 {
@@ -97,6 +95,7 @@ void archive_writer_deinit(struct archive_writer *w)
 {
 	size_t i;
 
+	hasher_free(&w->hasher);
 	for (i = 0; i < w->n_members; i++)
 		buf_deinit(&w->members[i].header);
 	if (w->temp)
@@ -167,24 +166,25 @@ int archive_begin(struct archive_writer *w, const char *name, struct error *err)
 	if (r < 0)
 		return r;
 	m->offset = w->pos;
-	return digest_begin(&w->digest, err);
+	return w->no_digest ? 0 : digest_begin(&w->digest, err);
 }
 
 int archive_write(struct archive_writer *w, const void *data, size_t len, struct error *err)
 {
 	int r = put(w, data, len, err);
 
-	return r < 0 ? r : digest_update(&w->digest, data, len, err);
+	return r < 0 || w->no_digest ? r : digest_update(&w->digest, data, len, err);
 }
 
 int archive_end(struct archive_writer *w, struct error *err)
 {
 	struct archive_member *m = &w->members[w->n_members - 1];
 	_cleanup_buf_ struct buf header = BUF_INIT;
-	int r;
+	int r = 0;
 
 	m->size = w->pos - m->offset;
-	r = digest_end(&w->digest, m->sha256, err);
+	if (!w->no_digest)
+		r = digest_end(&w->digest, m->sha256, err);
 	if (r < 0)
 		return r;
 	r = tar_header(&(struct tar_member){ .name = m->name,
@@ -290,46 +290,36 @@ int archive_warm(struct archive_writer *w, struct op *op, uint64_t size, struct 
 	return 0;
 }
 
-static int hash_member(struct archive_writer *w, struct op *op, struct archive_member *m,
-		       uint64_t *done, uint64_t total, struct error *err)
+int archive_hash_start(struct archive_writer *w, struct op *op, struct error *err)
 {
-	uint64_t at, n;
-	void *map;
-	int r;
+	struct hasher_part *parts = calloc(w->n_members + 1, sizeof(*parts));
+	size_t i, n = 0;
 
-	r = digest_begin(&w->digest, err);
-	for (at = 0; r == 0 && at < m->size; at += n) {
-		n = MIN(m->size - at, HASH_WINDOW);
-		r = op_cancelled(op, err);
-		if (r < 0)
-			return r;
-		map = mmap(NULL, n, PROT_READ, MAP_SHARED, w->fd, (off_t)(m->offset + at));
-		if (map == MAP_FAILED)
-			return error_errno(err, errno, "cannot map %s of the archive", m->name);
-		r = digest_update(&w->digest, map, n, err);
-		munmap(map, n);
-		*done += n;
-		op_progress(op, "hashing memory", *done, total);
-	}
-	if (r == 0)
-		r = digest_end(&w->digest, m->sha256, err);
-	if (r == 0)
-		m->reserved = false;
-	return r;
+	if (!parts)
+		return error_nomem(err);
+	for (i = 0; i < w->n_members && !w->no_digest; i++)
+		if (w->members[i].reserved)
+			parts[n++] = (struct hasher_part){ .id = i,
+							   .offset = w->members[i].offset,
+							   .size = w->members[i].size };
+	return hasher_start(op, w->fd, parts, n, w->no_sync ? 0 : w->pos, &w->hasher, err);
 }
 
 int archive_hash_reserved(struct archive_writer *w, struct op *op, struct error *err)
 {
-	uint64_t total = 0, done = 0;
-	size_t i;
+	const struct hasher_part *parts;
+	size_t i, n;
 	int r = 0;
 
-	for (i = 0; i < w->n_members; i++)
-		total += w->members[i].reserved ? w->members[i].size : 0;
-	for (i = 0; r == 0 && i < w->n_members; i++)
-		if (w->members[i].reserved)
-			r = hash_member(w, op, &w->members[i], &done, total, err);
-	op_progress_end(op);
+	if (!w->hasher)
+		r = archive_hash_start(w, op, err);
+	if (r == 0)
+		r = hasher_wait(w->hasher, op, &parts, &n, err);
+	for (i = 0; r == 0 && i < n; i++) {
+		memcpy(w->members[parts[i].id].sha256, parts[i].sha256, DIGEST_HEX);
+		w->members[parts[i].id].reserved = false;
+	}
+	hasher_free(&w->hasher);
 	return r;
 }
 
@@ -376,7 +366,7 @@ int archive_finish(struct archive_writer *w, struct error *err)
 	int r;
 
 	r = put_frames(w, err);
-	if (r == 0)
+	if (r == 0 && !w->no_digest)
 		r = put_sums(w, err);
 	if (r == 0)
 		r = put(w, end, sizeof(end), err);
@@ -384,11 +374,13 @@ int archive_finish(struct archive_writer *w, struct error *err)
 		return r;
 	if (ftruncate(w->fd, (off_t)w->pos) < 0)
 		return full_disk_hint(w, error_errno(err, errno, "cannot cut the archive"), err);
-	if (fsync(w->fd) < 0)
+	if (!w->no_sync && fsync(w->fd) < 0)
 		return full_disk_hint(w, error_errno(err, errno, "cannot flush the archive"), err);
 	r = give_name(w, err);
 	if (r < 0)
 		return r;
-	(void)fsync(w->dir); /* some file systems refuse it for directories; the data is safe */
+	/* Some file systems refuse it for directories; the data are safe. */
+	if (!w->no_sync)
+		(void)fsync(w->dir);
 	return 0;
 }

@@ -10,16 +10,17 @@
  */
 #pragma once
 
+#include "archive/hasher.h"
 #include "archive/tar.h"
 #include "base/op.h"
 #include "evidence/digest.h"
 
 struct archive_member {
 	const char *name;
-	uint64_t offset, size; /* of the data in the archive */
-	char sha256[DIGEST_HEX];
-	bool reserved;	   /* filled by pwrite, digest still to come */
-	struct buf header; /* of a reserved member, not written yet */
+	uint64_t offset, size;	 /* of the data in the archive */
+	char sha256[DIGEST_HEX]; /* "" = not hashed */
+	bool reserved;		 /* filled by pwrite, digest still to come */
+	struct buf header;	 /* of a reserved member, not written yet */
 };
 
 struct archive_writer {
@@ -33,8 +34,12 @@ struct archive_writer {
 	int64_t mtime; /* of all members: seconds since the epoch */
 	struct archive_member *members;
 	size_t n_members;
-	struct digest digest; /* of the open member */
-	uint64_t header;      /* offset of the open member's header */
+	struct digest digest;  /* of the open member */
+	uint64_t header;       /* offset of the open member's header */
+	struct hasher *hasher; /* at work on reserved members */
+	/* To be set after archive_writer_open(): */
+	bool no_digest; /* nothing is hashed, there is no SHA256SUMS; amber.json has to say so */
+	bool no_sync;	/* archive_finish() does not wait for the disk */
 };
 
 #define ARCHIVE_WRITER_INIT ((struct archive_writer){ .dir = -1, .fd = -1 })
@@ -81,11 +86,17 @@ int archive_reserve(struct archive_writer *w, const char *name, uint64_t size, u
 int archive_warm(struct archive_writer *w, struct op *op, uint64_t size,
 		 struct error *err) _must_check_;
 
-/* archive_hash_reserved - digests of all reserved members; reads them back from the page cache. */
+/*
+ * archive_hash_start - all reserved members are filled: threads begin to hash them, and to send the
+ * file to the disk. Other members may be added meanwhile; nothing is reserved any more.
+ */
+int archive_hash_start(struct archive_writer *w, struct op *op, struct error *err) _must_check_;
+
+/* archive_hash_reserved - wait for the digests of all reserved members; begins if need be. */
 int archive_hash_reserved(struct archive_writer *w, struct op *op, struct error *err) _must_check_;
 
 /*
- * archive_finish - SHA256SUMS, end marker, fsync, and the final name.
+ * archive_finish - SHA256SUMS, end marker, fsync (unless no_sync), and the final name.
  * -EEXIST when somebody made a file of that name meanwhile; nothing is overwritten.
  */
 int archive_finish(struct archive_writer *w, struct error *err) _must_check_;

@@ -4,6 +4,7 @@
  */
 #include "base/arena.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #define CHUNK_MIN (64UL << 10)
 #define CHUNK_MAX (4UL << 20)
 #define ALIGN	  16UL
+#define PAGE	  4096UL
 
 struct arena_chunk {
 	struct arena_chunk *next;
@@ -43,6 +45,40 @@ static struct arena_chunk *chunk_new(struct arena *arena, size_t need)
 	chunk->next = arena->chunks;
 	arena->chunks = chunk;
 	return chunk;
+}
+
+int arena_reserve(struct arena *arena, size_t size)
+{
+	struct arena_chunk *chunk = arena->chunks;
+	volatile unsigned char *page;
+	size_t at;
+
+	if (size > SIZE_MAX / 2)
+		return -ENOMEM;
+	if (!chunk || chunk->size - chunk->used < size)
+		chunk = chunk_new(arena, size);
+	if (!chunk)
+		return -ENOMEM;
+	page = chunk->data;
+	for (at = chunk->used; at < chunk->size; at += PAGE)
+		page[at] = 0;
+	return 0;
+}
+
+void arena_reset(struct arena *arena)
+{
+	struct arena_chunk *chunk = arena->chunks, *older, *next;
+
+	arena->used = 0;
+	if (!chunk)
+		return;
+	for (older = chunk->next; older; older = next) {
+		next = older->next;
+		free(older);
+	}
+	chunk->next = NULL;
+	memset(chunk->data, 0, chunk->used);
+	chunk->used = 0;
 }
 
 void *arena_alloc(struct arena *arena, size_t size)

@@ -28,6 +28,15 @@ void arena_deinit(struct arena *arena);
 /* arena_alloc - size zeroed bytes, 16-aligned. NULL when memory or the limit is exhausted. */
 void *arena_alloc(struct arena *arena, size_t size) _must_check_;
 
+/*
+ * arena_reserve - have size bytes at hand, their pages faulted in, so that handing them out costs
+ * the kernel nothing. They count as used when they are handed out. Returns 0 or -ENOMEM.
+ */
+int arena_reserve(struct arena *arena, size_t size);
+
+/* arena_reset - take back all that was handed out, and keep the newest, largest chunk for reuse. */
+void arena_reset(struct arena *arena);
+
 /* arena_memdup - a copy of size bytes, with a NUL behind them. NULL when exhausted. */
 void *arena_memdup(struct arena *arena, const void *data, size_t size) _must_check_;
 

@@ -158,23 +158,20 @@ static int read_auxv(struct checkpoint *c, struct task *task, Img__Mm *mm, struc
 static int read_layout(struct checkpoint *c, struct task *task, Img__Mm *mm,
 		       uint64_t *ret_start_time, struct error *err)
 {
-	struct proc_stat stat;
+	const struct proc_stat *stat = &task->stat;
 	int r;
 
-	r = proc_stat_read(task->proc_fd, &stat, err);
-	if (r < 0)
-		return r;
-	*ret_start_time = stat.start_time;
-	mm->mm_start_code = stat.start_code;
-	mm->mm_end_code = stat.end_code;
-	mm->mm_start_data = stat.start_data;
-	mm->mm_end_data = stat.end_data;
-	mm->mm_start_stack = stat.start_stack;
-	mm->mm_start_brk = stat.start_brk;
-	mm->mm_arg_start = stat.arg_start;
-	mm->mm_arg_end = stat.arg_end;
-	mm->mm_env_start = stat.env_start;
-	mm->mm_env_end = stat.env_end;
+	*ret_start_time = stat->start_time;
+	mm->mm_start_code = stat->start_code;
+	mm->mm_end_code = stat->end_code;
+	mm->mm_start_data = stat->start_data;
+	mm->mm_end_data = stat->end_data;
+	mm->mm_start_stack = stat->start_stack;
+	mm->mm_start_brk = stat->start_brk;
+	mm->mm_arg_start = stat->arg_start;
+	mm->mm_arg_end = stat->arg_end;
+	mm->mm_env_start = stat->env_start;
+	mm->mm_env_end = stat->env_end;
 	r = reg_file_capture(&c->cap, task, task->proc_fd, "exe", O_RDONLY, &mm->exe_file_id, err);
 	if (r < 0)
 		return r;

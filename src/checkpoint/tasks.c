@@ -94,19 +94,15 @@ static int capture_ids(struct checkpoint *c, struct task *task, struct parts *pa
 static int capture_pstree(struct checkpoint *c, struct task *task, struct error *err)
 {
 	Img__Pstree *item = img_new(&c->set, Img__Pstree, pstree);
-	struct proc_status status = { 0 };
+	const struct proc_status *status = &task->status;
 	size_t i;
-	int r;
 
 	if (!item)
 		return error_nomem(err);
-	r = proc_status_read(task->proc_fd, &c->set.arena, &status, err);
-	if (r < 0)
-		return r;
 	item->pid = (uint32_t)task->ns_pid;
 	item->ppid = task->parent ? (uint32_t)task->parent->ns_pid : 0;
-	item->pgid = status.n_ns ? (uint32_t)status.ns_pgid[status.n_ns - 1] : 0;
-	item->sid = status.n_ns ? (uint32_t)status.ns_sid[status.n_ns - 1] : 0;
+	item->pgid = status->n_ns ? (uint32_t)status->ns_pgid[status->n_ns - 1] : 0;
+	item->sid = status->n_ns ? (uint32_t)status->ns_sid[status->n_ns - 1] : 0;
 	item->threads = arena_array(&c->set.arena, uint32_t, MAX(task->n_threads, (size_t)1));
 	if (!item->threads)
 		return error_nomem(err);

@@ -32,6 +32,7 @@ static json_object *verdict_json(const char *path, const struct archive_verdict 
 	json_put_text(object, "archive", path);
 	json_put_bool(object, "intact", v->digests && !v->n_faults);
 	json_put_bool(object, "digests", v->digests);
+	json_put_bool(object, "not_hashed", v->unhashed);
 	json_put_number(object, "members", v->n_members);
 	json_put_number(object, "bytes", v->bytes);
 	for (i = 0; i < v->n_faults; i++) {
@@ -77,6 +78,15 @@ static int verify_one(struct cli *cli, const char *path, json_object *list, stru
 				  path, verdict.faults[0].member,
 				  verdict.faults[0].member[0] ? " " : "", verdict.faults[0].text),
 			"do not rely on it; get another copy of the archive");
+	if (verdict.unhashed)
+		return error_hint(
+			err,
+			error_set(
+				err, ERROR_INPUT, ENODATA,
+				"%s was not hashed when it was made: nobody can tell whether it is "
+				"what was written",
+				path),
+			"take checkpoints without --no-digest where this matters");
 	if (!verdict.digests)
 		return error_hint(err,
 				  error_set(err, ERROR_INPUT, ENODATA,

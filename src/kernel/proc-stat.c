@@ -6,9 +6,12 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "kernel/proc.h"
 #include "kernel/scan.h"
+
+#define LINE_SIZE 2048 /* 52 numbers and a name take half of it */
 
 /* How a field of the line becomes a field of the struct. */
 enum stat_type { I32, U32, I64, U64, SKIP };
@@ -121,6 +124,19 @@ int proc_stat_parse(struct bytes text, struct proc_stat *ret, struct error *err)
 					 "stat is not as expected: field %zu", i + 4);
 	*ret = stat;
 	return 0;
+}
+
+int proc_stat_reread(int stat_fd, struct proc_stat *ret, struct error *err)
+{
+	unsigned char line[LINE_SIZE];
+	ssize_t n;
+
+	do
+		n = pread(stat_fd, line, sizeof(line), 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return error_errno(err, errno, "reading the stat of a process");
+	return proc_stat_parse((struct bytes){ line, (size_t)n }, ret, err);
 }
 
 int proc_stat_read(int proc_fd, struct proc_stat *ret, struct error *err)

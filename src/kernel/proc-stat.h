@@ -36,5 +36,9 @@ struct proc_stat {
 /* proc_stat_parse - returns 0 or -EBADMSG. */
 int proc_stat_parse(struct bytes text, struct proc_stat *ret, struct error *err) _must_check_;
 
+/* proc_stat_reread - from the stat file itself, which was opened before. -ESRCH when it has ended.
+ */
+int proc_stat_reread(int stat_fd, struct proc_stat *ret, struct error *err) _must_check_;
+
 /* proc_stat_read - the stat file of a process or thread directory. */
 int proc_stat_read(int proc_fd, struct proc_stat *ret, struct error *err) _must_check_;

@@ -6,9 +6,12 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "kernel/proc.h"
 #include "kernel/scan.h"
+
+#define REREAD_SIZE 4096
 
 /* How the value of a line becomes a field. Ids that must be there are told by required. */
 enum status_type {
@@ -217,13 +220,19 @@ int proc_status_parse(struct bytes text, struct arena *arena, struct proc_status
 	struct scan s = scan_of(text), line;
 	struct proc_status status = { 0 };
 	uint64_t seen = 0;
+	size_t next = 0;
 	int r;
 
 	_Static_assert(ARRAY_SIZE(status_lines) <= 64, "seen is a bit set");
 	while (scan_line(&s, &line)) {
-		for (size_t i = 0; i < ARRAY_SIZE(status_lines); i++) {
+		/* Lines stand in the table in the kernel's order: the next one is the first guess.
+		 */
+		for (size_t k = 0; k < ARRAY_SIZE(status_lines); k++) {
+			size_t i = (next + k) % ARRAY_SIZE(status_lines);
+
 			if (!scan_lit(&line, status_lines[i].name))
 				continue;
+			next = i + 1;
 			/* Only the tab is the kernel's: a name may begin with blanks. */
 			if (!scan_lit(&line, "\t"))
 				scan_blanks(&line);
@@ -239,6 +248,35 @@ int proc_status_parse(struct bytes text, struct arena *arena, struct proc_status
 			return proc_malformed(err, "status", status_lines[i].name);
 	*ret = status;
 	return 0;
+}
+
+int proc_status_reread(int status_fd, struct arena *arena, struct proc_status *ret,
+		       struct error *err)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	char page[REREAD_SIZE];
+	size_t len = 0;
+	ssize_t n;
+	int r;
+
+	do {
+		n = pread(status_fd, page, sizeof(page), (off_t)len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_errno(err, errno, "reading the status of a thread");
+		len += (size_t)n;
+		/* As a rule the first read is all: less than a buffer is the end. */
+		if (len == (size_t)n && n < (ssize_t)sizeof(page))
+			return proc_status_parse((struct bytes){ (unsigned char *)page, len },
+						 arena, ret, err);
+		if (len > PROC_STATUS_MAX_BYTES)
+			return proc_too_many(err, "bytes of status", PROC_STATUS_MAX_BYTES);
+		r = buf_append(&text, page, (size_t)n, err);
+		if (r < 0)
+			return r;
+	} while (n);
+	return proc_status_parse((struct bytes){ text.data, text.len }, arena, ret, err);
 }
 
 int proc_status_read(int proc_fd, struct arena *arena, struct proc_status *ret, struct error *err)

@@ -50,6 +50,13 @@ struct proc_status {
 int proc_status_parse(struct bytes text, struct arena *arena, struct proc_status *ret,
 		      struct error *err) _must_check_;
 
+/*
+ * proc_status_reread - from the status file itself, which was opened before: once more, from its
+ * beginning. -ESRCH when the process or thread has ended.
+ */
+int proc_status_reread(int status_fd, struct arena *arena, struct proc_status *ret,
+		       struct error *err) _must_check_;
+
 /* proc_status_read - the status file of a process or thread directory. */
 int proc_status_read(int proc_fd, struct arena *arena, struct proc_status *ret,
 		     struct error *err) _must_check_;

@@ -77,9 +77,8 @@ struct fd_facts {
 	uint64_t pos;
 	int32_t mnt_id;
 	struct stat st;
-	const char *link;    /* text of /proc/<pid>/fd/<fd>, "(deleted)" included */
-	struct bytes fdinfo; /* text of /proc/<pid>/fdinfo/<fd>, for kernel/proc-fdinfo.h */
-	const struct proc_fdinfo *info; /* the same, parsed; lives as long as the facts */
+	const char *link;		/* text of /proc/<pid>/fd/<fd>, "(deleted)" included */
+	const struct proc_fdinfo *info; /* of /proc/<pid>/fdinfo/<fd>; lives as long as the facts */
 	uint32_t id;			/* of the FileEntry */
 };
 
@@ -116,8 +115,6 @@ struct fd_kind {
  */
 struct task_capture {
 	struct task *task;
-	struct proc_status status; /* of the leader, read in the stop */
-	struct proc_stat stat;
 	Img__Core *core;	  /* the leader's: tc and thread_core are there */
 	Img__Core **thread_cores; /* one a thread, [0] == core */
 	Img__Mm *mm;

@@ -80,19 +80,13 @@ static int creds_take(struct capture *cap, struct task_capture *tc, size_t threa
 {
 	Img__Creds *creds = img_new(cap->set, Img__Creds, creds);
 	const struct creds_state *st = state;
-	struct proc_status status = { 0 };
-	_cleanup_close_ int fd = -1;
 	int r;
 
 	if (!creds)
 		return error_nomem(err);
 	if (script_result(s, st->securebits) < 0)
 		return script_failed(s, st->securebits, tc, "PR_GET_SECUREBITS", err);
-	r = proc_open_thread(tc->task->proc_fd, tc->task->threads[thread].tid, &fd, err);
-	if (r == 0)
-		r = proc_status_read(fd, &cap->set->arena, &status, err);
-	if (r == 0)
-		r = fill(&cap->set->arena, &status, creds, err);
+	r = fill(&cap->set->arena, tc->task->threads[thread].status, creds, err);
 	if (r < 0)
 		return r;
 	creds->secbits = (uint32_t)script_result(s, st->securebits);

@@ -18,6 +18,9 @@
 #include "kernel/proc.h"
 #include "object/fd-kinds.h"
 #include "object/file-index.h"
+#include "object/look.h"
+
+#define FDINFO_SHORT 2048 /* bytes of most fdinfo texts */
 
 int fd_gap(struct capture *cap, const struct fd_facts *facts, enum gap_effect effect,
 	   const char *kind, int outcome, struct error *err, const char *fmt, ...)
@@ -38,25 +41,23 @@ int fd_gap(struct capture *cap, const struct fd_facts *facts, enum gap_effect ef
 	return outcome;
 }
 
-/* Position, flags, mount and whatever else fdinfo says. */
-static int facts_read_fdinfo(struct task *task, int fd, struct arena *arena, struct fd_facts *facts,
-			     struct error *err)
+/* Position, flags, mount and whatever else fdinfo says. @info_fd: it, open already, or -1 */
+static int facts_read_fdinfo(struct task *task, int fd, int info_fd, struct arena *arena,
+			     struct fd_facts *facts, struct error *err)
 {
-	_cleanup_buf_ struct buf text = BUF_INIT;
-	struct proc_fdinfo *info;
-	char name[32];
+	struct proc_fdinfo *info = arena_new(arena, struct proc_fdinfo);
+	unsigned char text[FDINFO_SHORT];
+	ssize_t n;
 	int r;
 
-	(void)snprintf(name, sizeof(name), "fdinfo/%d", fd);
-	r = proc_read(task->proc_fd, name, PROC_FDINFO_MAX_BYTES, &text, err);
-	if (r < 0)
-		return r;
-	facts->fdinfo.data = arena_memdup(arena, text.data ? text.data : (void *)"", text.len);
-	facts->fdinfo.len = text.len;
-	info = arena_new(arena, struct proc_fdinfo);
-	if (!facts->fdinfo.data || !info)
+	if (!info)
 		return error_nomem(err);
-	r = proc_fdinfo_parse(facts->fdinfo, arena, info, err);
+	/* One record: a read that does not fill the room has brought all of it. */
+	n = info_fd < 0 ? -1 : pread(info_fd, text, sizeof(text), 0);
+	if (n > 0 && n < (ssize_t)sizeof(text))
+		r = proc_fdinfo_parse((struct bytes){ text, (size_t)n }, arena, info, err);
+	else
+		r = proc_fdinfo_read(task->proc_fd, fd, arena, info, err);
 	if (r < 0)
 		return r;
 	facts->info = info;
@@ -66,12 +67,31 @@ static int facts_read_fdinfo(struct task *task, int fd, struct arena *arena, str
 	return 0;
 }
 
-int fd_facts_gather(struct task *task, int fd, struct arena *arena, struct fd_facts *ret,
-		    struct error *err)
+/* The link of a pipe or socket says only what we know; others are asked. */
+static int facts_read_link(const struct look *look, struct arena *arena, struct fd_facts *facts,
+			   struct error *err)
+{
+	const struct stat *st = &facts->st;
+	const char *kind = NULL;
+	char name[32];
+
+	if (S_ISSOCK(st->st_mode) && !(facts->flags & O_PATH))
+		kind = "socket";
+	else if (look && look->pipe_dev && st->st_dev == look->pipe_dev)
+		kind = "pipe";
+	if (!kind) {
+		(void)snprintf(name, sizeof(name), "fd/%d", facts->fd);
+		return proc_readlink(facts->task->proc_fd, name, arena, &facts->link, err);
+	}
+	facts->link = arena_printf(arena, "%s:[%llu]", kind, (unsigned long long)st->st_ino);
+	return facts->link ? 0 : error_nomem(err);
+}
+
+static int gather(const struct look *look, struct task *task, int fd, int info_fd,
+		  struct arena *arena, struct fd_facts *ret, struct error *err)
 {
 	struct fd_facts facts = { .task = task, .fd = fd, .dup = -1 };
 	_cleanup_close_ int dup = -1;
-	char name[32];
 	int r;
 
 	r = pidfd_take_fd(task->pidfd, fd, &dup, err);
@@ -84,16 +104,20 @@ int fd_facts_gather(struct task *task, int fd, struct arena *arena, struct fd_fa
 	if (fstat(dup, &facts.st) < 0)
 		return error_errno(err, errno, "cannot stat descriptor %d of process %d", fd,
 				   (int)task->pid);
-	(void)snprintf(name, sizeof(name), "fd/%d", fd);
-	r = proc_readlink(task->proc_fd, name, arena, &facts.link, err);
-	if (r < 0)
-		return r;
-	r = facts_read_fdinfo(task, fd, arena, &facts, err);
+	r = facts_read_fdinfo(task, fd, info_fd, arena, &facts, err);
+	if (r == 0)
+		r = facts_read_link(look, arena, &facts, err);
 	if (r < 0)
 		return r;
 	facts.dup = TAKE_FD(dup);
 	*ret = facts;
 	return 0;
+}
+
+int fd_facts_gather(struct task *task, int fd, struct arena *arena, struct fd_facts *ret,
+		    struct error *err)
+{
+	return gather(NULL, task, fd, -1, arena, ret, err);
 }
 
 static const struct fd_kind *kind_of(const struct fd_facts *facts)
@@ -155,7 +179,9 @@ int fd_capture_facts(struct capture *cap, struct fd_facts *facts, uint32_t *ret_
 struct fd_walk {
 	struct capture *cap;
 	struct task *task;
+	const struct look_task *look;
 	struct arena arena; /* of the whole walk: facts are small, arenas are not */
+	struct arena facts; /* of the descriptor that is looked at */
 	struct file_slot *slots;
 	size_t n_slots;
 	size_t *later; /* slots whose kind looks at the others */
@@ -164,6 +190,7 @@ struct fd_walk {
 
 static void fd_walk_deinit(struct fd_walk *walk)
 {
+	arena_deinit(&walk->facts);
 	arena_deinit(&walk->arena);
 }
 
@@ -178,6 +205,13 @@ static int walk_failed(struct fd_walk *walk, int fd, int r, struct error *err)
 	(void)snprintf(reason, sizeof(reason), "%s", err ? err->text : strerror(-r));
 	error_clear(err);
 	return fd_gap(walk->cap, &facts, GAP_DEGRADED, "file", 0, err, "%s", reason);
+}
+
+static int walk_gather(struct fd_walk *walk, int fd, struct fd_facts *ret, struct error *err)
+{
+	arena_reset(&walk->facts);
+	return gather(walk->cap->look, walk->task, fd, look_info_fd(walk->look, fd), &walk->facts,
+		      ret, err);
 }
 
 /* Did an earlier descriptor of this task lead to the description that the last one leads to? */
@@ -208,7 +242,7 @@ static int walk_one(struct fd_walk *walk, int fd, struct error *err)
 	bool new_description;
 	int r;
 
-	r = fd_facts_gather(walk->task, fd, &walk->arena, &facts, err);
+	r = walk_gather(walk, fd, &facts, err);
 	if (r)
 		return r < 0 ? walk_failed(walk, fd, r, err) : 0;
 	dup = facts.dup;
@@ -243,7 +277,7 @@ static int walk_later(struct fd_walk *walk, const struct file_slot *slot, struct
 	struct fd_facts facts;
 	int r;
 
-	r = fd_facts_gather(walk->task, slot->fd, &walk->arena, &facts, err);
+	r = walk_gather(walk, slot->fd, &facts, err);
 	if (r)
 		return r < 0 ? r : 0;
 	dup = facts.dup;
@@ -310,7 +344,11 @@ static int walk_all(struct fd_walk *walk, uint32_t files_id, struct error *err)
 
 int fd_capture_task(struct capture *cap, struct task *task, uint32_t files_id, struct error *err)
 {
-	_cleanup_(fd_walk_deinit) struct fd_walk walk = { .cap = cap, .task = task };
+	_cleanup_(fd_walk_deinit) struct fd_walk walk = {
+		.cap = cap,
+		.task = task,
+		.look = look_find(cap->look, task->pid),
+	};
 	int r;
 
 	r = image_touch(cap->set, IMAGE_FDINFO, files_id, err);

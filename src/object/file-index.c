@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "kernel/kcmp.h"
+#include "kernel/proc-fdinfo.h"
 #include "kernel/proc.h"
 
 #define INDEX_TABLE_FIRST 256
@@ -21,6 +22,7 @@
 /* One description. less and greater are the tree of those with an equal key. */
 struct file_node {
 	uint64_t dev, ino, pos;
+	uint64_t mark; /* of what fdinfo tells */
 	uint32_t flags;
 	int32_t mnt_id;
 	const char *name; /* of a path entry, NULL for a description */
@@ -93,7 +95,7 @@ void file_index_free(struct file_index *index)
 static size_t node_hash(const struct file_node *node)
 {
 	uint64_t h = 0xcbf29ce484222325ULL;
-	const uint64_t words[] = { node->dev, node->ino, node->pos, node->flags };
+	const uint64_t words[] = { node->dev, node->ino, node->pos, node->flags, node->mark };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(words); i++) {
@@ -106,7 +108,8 @@ static size_t node_hash(const struct file_node *node)
 
 static bool node_same_key(const struct file_node *a, const struct file_node *b)
 {
-	if (a->dev != b->dev || a->ino != b->ino || a->pos != b->pos || a->flags != b->flags)
+	if (a->dev != b->dev || a->ino != b->ino || a->pos != b->pos || a->flags != b->flags ||
+	    a->mark != b->mark)
 		return false;
 	if (!a->name || !b->name)
 		return !a->name && !b->name;
@@ -229,12 +232,49 @@ static int index_find(struct capture *cap, const struct file_node *key, uint32_t
 	return 0;
 }
 
+static uint64_t mix(uint64_t h, uint64_t word)
+{
+	h = (h ^ word) * 0x100000001b3ULL;
+	return h ^ h >> 29;
+}
+
+/*
+ * Files of the kernel's own share one inode and stand at 0. Two descriptors of one description show
+ * the same there, so what tells two of them apart saves comparisons: what does not change of itself
+ * while all tasks stand.
+ */
+static uint64_t info_mark(const struct proc_fdinfo *info)
+{
+	uint64_t h = 0;
+	size_t i;
+
+	if (!info)
+		return 0;
+	switch (info->kind) {
+	case PROC_FDINFO_EVENTFD:
+		return mix(1, (uint64_t)info->eventfd.id);
+	case PROC_FDINFO_SIGNALFD:
+		return mix(2, info->sigmask);
+	case PROC_FDINFO_EPOLL:
+		for (i = 0; i < info->n_tfds; i++)
+			h = mix(mix(h, info->tfds[i].data), (uint64_t)info->tfds[i].tfd);
+		return h;
+	case PROC_FDINFO_INOTIFY:
+		for (i = 0; i < info->n_watches; i++)
+			h = mix(mix(h, info->watches[i].ino), (uint64_t)info->watches[i].wd);
+		return h;
+	default:
+		return 0;
+	}
+}
+
 static struct file_node node_of(const struct fd_facts *facts)
 {
 	return (struct file_node){
 		.dev = facts->st.st_dev,
 		.ino = facts->st.st_ino,
 		.pos = facts->pos,
+		.mark = info_mark(facts->info),
 		.flags = facts->flags & ~O_CLOEXEC,
 		.mnt_id = facts->mnt_id,
 		.pid = facts->task ? facts->task->pid : getpid(),

@@ -41,9 +41,9 @@ static int fs_take(struct capture *cap, struct task_capture *tc, struct script *
 		return error_set(err, ERROR_SYSTEM, EIO,
 				 "process %d has no root directory that the container can name",
 				 (int)tc->task->pid);
-	if (tc->status.has_umask) {
+	if (tc->task->status.has_umask) {
 		fs->has_umask = true;
-		fs->umask = tc->status.umask;
+		fs->umask = tc->task->status.umask;
 	}
 	return image_add(cap->set, IMAGE_FS, tc->task->ns_pid, &fs->base, (struct bytes){ 0 }, err);
 }

@@ -20,6 +20,12 @@
 #define FDS_MAX	  ((size_t)1 << 15) /* each pins a file of ours and a page of the kernel's */
 #define FDS_OWN	  512		    /* that amber needs besides */
 
+/* Bytes of messages in the arena, rather too many. */
+#define ROOM_FD	  1280
+#define ROOM_VMA  768
+#define ROOM_TASK (64UL << 10)
+#define ROOM_ALL  (256UL << 10)
+
 static int compare_tasks(const void *a, const void *b)
 {
 	const struct look_task *const *x = a, *const *y = b;
@@ -131,7 +137,7 @@ static void see_pipefs(struct look *look)
 int look_new(struct capture *cap, const pid_t *pids, size_t n_pids, struct error *err)
 {
 	struct look *look = calloc(1, sizeof(*look));
-	size_t i;
+	size_t i, room = ROOM_ALL;
 	int r = 0;
 
 	if (!look)
@@ -140,6 +146,11 @@ int look_new(struct capture *cap, const pid_t *pids, size_t n_pids, struct error
 	see_pipefs(look);
 	for (i = 0; r == 0 && i < n_pids; i++)
 		r = look_at_task(look, pids[i], 0, err);
+	/* Messages about all this fit into what is at hand in the stop. */
+	for (i = 0; r == 0 && i < look->n_tasks; i++)
+		room += look->tasks[i]->maps.n_vmas * ROOM_VMA + ROOM_TASK;
+	if (r == 0 && arena_reserve(&cap->set->arena, room + look->n_fds * ROOM_FD) < 0)
+		r = error_nomem(err);
 	if (look->n_tasks)
 		qsort(look->tasks, look->n_tasks, sizeof(*look->tasks), compare_tasks);
 	return r;

@@ -145,11 +145,6 @@ int task_capture(struct capture *cap, struct task *task, Img__Mm *mm, Img__Core 
 
 	if (task->state == TASK_ZOMBIE)
 		return capture_zombie(cap, task, ret_core, err);
-	r = proc_status_read(task->proc_fd, &cap->set->arena, &tc.status, err);
-	if (r == 0)
-		r = proc_stat_read(task->proc_fd, &tc.stat, err);
-	if (r < 0)
-		return r;
 	tc.thread_cores = arena_array(&cap->set->arena, Img__Core *, task->n_threads);
 	if (!tc.thread_cores)
 		return error_nomem(err);

@@ -86,8 +86,8 @@ static int misc_take(struct capture *cap, struct task_capture *tc, struct script
 	core->oom_score_adj = (int32_t)oom;
 	core->has_loginuid = (uint32_t)loginuid != LOGINUID_UNSET;
 	core->loginuid = (uint32_t)loginuid;
-	core->comm = arena_strdup(&cap->set->arena, tc->stat.comm);
-	core->flags = tc->stat.flags;
+	core->comm = arena_strdup(&cap->set->arena, tc->task->comm);
+	core->flags = tc->task->stat.flags;
 	core->has_child_subreaper = true;
 	core->child_subreaper = script_result(s, st->subreaper_call) == 0 && *st->subreaper;
 	if (script_result(s, st->membarrier) > 0) {
@@ -129,21 +129,12 @@ static int misc_take_thread(struct capture *cap, struct task_capture *tc, size_t
 {
 	Img__ThreadCore *core = tc->thread_cores[thread]->thread_core;
 	const struct thread_misc_state *st = state;
-	_cleanup_buf_ struct buf comm = BUF_INIT;
-	char name[48];
-	int r;
 
 	if (script_result(s, st->call) == 0 && *st->pdeath_sig) {
 		core->has_pdeath_sig = true;
 		core->pdeath_sig = (uint32_t)*st->pdeath_sig;
 	}
-	snprintf(name, sizeof(name), "task/%d/comm", tc->task->threads[thread].tid);
-	r = proc_read(tc->task->proc_fd, name, 256, &comm, err);
-	if (r < 0)
-		return r;
-	if (comm.len && comm.data[comm.len - 1] == '\n')
-		comm.data[--comm.len] = '\0';
-	core->comm = arena_strdup(&cap->set->arena, (char *)comm.data);
+	core->comm = arena_strdup(&cap->set->arena, tc->task->threads[thread].status->name);
 	return core->comm ? 0 : error_nomem(err);
 }
 

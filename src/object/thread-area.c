@@ -42,19 +42,17 @@ static int area_ask(struct capture *cap, struct task_capture *tc, size_t thread,
 static int take_rseq(struct capture *cap, struct task_capture *tc, size_t thread,
 		     Img__ThreadCore *core, struct error *err)
 {
-	struct regs_rseq rseq = { 0 };
+	const struct regs_rseq *rseq = &tc->task->threads[thread].rseq;
 	Img__Rseq *out;
-	int r;
 
-	r = regs_get_rseq(&tc->task->threads[thread], &rseq, err);
-	if (r < 0 || !rseq.area)
-		return r;
+	if (!rseq->area)
+		return 0;
 	out = img_new(cap->set, Img__Rseq, rseq);
 	if (!out)
 		return error_nomem(err);
-	out->rseq_abi_pointer = rseq.area;
-	out->rseq_abi_size = rseq.size;
-	out->signature = rseq.sig;
+	out->rseq_abi_pointer = rseq->area;
+	out->rseq_abi_size = rseq->size;
+	out->signature = rseq->sig;
 	core->rseq_entry = out;
 	return 0;
 }

@@ -42,6 +42,20 @@ uint64_t arch_sp(const struct user_regs_struct *regs);
 uint64_t arch_tls(const struct user_regs_struct *regs);
 void arch_set_ip(struct user_regs_struct *regs, uint64_t ip);
 
+/* arch_arg, arch_set_arg - an argument of the call that was interrupted or is to be made, 0 to 5. */
+uint64_t arch_arg(const struct user_regs_struct *regs, int arg);
+void arch_set_arg(struct user_regs_struct *regs, int arg, uint64_t value);
+
+/* Reads code for arch_arg_dies(); returns how many bytes there were. */
+typedef size_t arch_code_fn(void *ctx, uint64_t addr, void *buf, size_t len);
+
+/*
+ * arch_arg_dies - will nobody read this argument's register any more after the call?
+ * @ip: behind the `syscall`
+ * Decodes what stands there. False when it is read, or when that cannot be told.
+ */
+bool arch_arg_dies(arch_code_fn *read, void *ctx, uint64_t ip, int arg);
+
 /* arch_result - the return value of the call that has just been made. */
 int64_t arch_result(const struct user_regs_struct *regs);
 

@@ -254,7 +254,7 @@ static int try_begin(struct op *op, struct task_tree *tree, struct thread *threa
 		return r;
 	s->maps = *maps;
 	s->gadgets = *gadgets;
-	if (tree)
+	if (tree && tree->xstate_known)
 		s->xstate = tree->xstate;
 	else
 		regs_xstate_layout(&s->xstate);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "kernel/pidfd.h"
@@ -18,15 +19,30 @@
 #include "kernel/proc.h"
 #include "task/trace.h"
 
-#define TASKS_MAX ((size_t)1 << 20)
+#define TASKS_MAX    ((size_t)1 << 20)
+#define FILES_SPARED 256 /* that are opened ahead when the limit is not known */
+
+static void thread_close(struct thread *thread)
+{
+	if (thread->status_fd)
+		close(thread->status_fd);
+	thread->status_fd = 0;
+}
 
 void census_task_close(struct task *task)
 {
+	struct thread *thread;
+
 	if (task->pidfd >= 0)
 		close(task->pidfd);
 	if (task->proc_fd >= 0)
 		close(task->proc_fd);
 	task->pidfd = task->proc_fd = -1;
+	if (task->stat_fd)
+		close(task->stat_fd);
+	task->stat_fd = 0;
+	foreach_thread (thread, task)
+		thread_close(thread);
 }
 
 static bool gone(int r)
@@ -45,7 +61,7 @@ static int thread_status(const struct task *task, pid_t tid, struct arena *arena
 }
 
 /* Why PTRACE_SEIZE was refused. Returns 1 when the thread is ours already, 0 when it is dead. */
-static int refused(const struct task *task, pid_t tid, struct error *err)
+static int refused(struct census *c, const struct task *task, pid_t tid, struct error *err)
 {
 	struct arena scratch = ARENA_INIT;
 	struct proc_status status;
@@ -53,7 +69,10 @@ static int refused(const struct task *task, pid_t tid, struct error *err)
 
 	r = thread_status(task, tid, &scratch, &status, err);
 	arena_deinit(&scratch);
-	if (gone(r) || (r == 0 && (status.state == 'Z' || status.state == 'X'))) {
+	if (r == 0 && status.state == 'Z')
+		return 0;
+	if (gone(r) || (r == 0 && status.state == 'X')) {
+		c->unsure = true;
 		error_clear(err);
 		return 0;
 	}
@@ -98,14 +117,16 @@ static int add_thread(struct census *c, struct task *task, pid_t tid, bool ours,
 	if (!ours) {
 		r = trace_seize(tid, TRACE_VICTIM);
 		if (r == -EPERM) {
-			r = refused(task, tid, err);
+			r = refused(c, task, tid, err);
 			if (r <= 0)
 				return r;
 			r = 0;
 		}
 	}
-	if (r == -ESRCH)
+	if (r == -ESRCH) {
+		c->unsure = true;
 		return 0;
+	}
 	if (r < 0)
 		return error_errno(err, -r, "attaching to thread %d of task %d (%s)", tid,
 				   task->pid, task->comm);
@@ -134,7 +155,7 @@ static int add_task(struct census *c, pid_t pid, struct task **ret, struct error
 	if (!task || !tasks)
 		return error_nomem(err);
 	c->tree->tasks = tasks;
-	*task = (struct task){ .pid = pid, .pidfd = -1, .proc_fd = -1 };
+	*task = (struct task){ .pid = pid, .pidfd = -1, .proc_fd = -1, .arena = &c->tree->arena };
 	r = proc_open(pid, &task->proc_fd, err);
 	if (r == 0)
 		r = proc_stat_read(task->proc_fd, &stat, err);
@@ -148,6 +169,7 @@ static int add_task(struct census *c, pid_t pid, struct task **ret, struct error
 		census_task_close(task);
 		if (!gone(r))
 			return r;
+		c->unsure = true;
 		error_clear(err);
 		return 0;
 	}
@@ -206,6 +228,44 @@ int census_scan(struct census *c, struct error *err)
 			r = scan_children(c, c->tree->tasks[i], err);
 	}
 	return r;
+}
+
+/* A file of /proc for the stop; 0 when it cannot be had: then it is opened in the stop. */
+static int open_ahead(int proc_fd, const char *name)
+{
+	int fd = openat(proc_fd, name, O_RDONLY | O_CLOEXEC);
+
+	if (fd == 0) { /* which means none */
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, 1);
+		close(0);
+	}
+	return MAX(fd, 0);
+}
+
+void census_look(struct census *c)
+{
+	size_t left = FILES_SPARED;
+	struct rlimit limit;
+	struct thread *thread;
+	struct task *task;
+	char name[48];
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+		left = limit.rlim_cur / 2;
+	foreach_task (task, c->tree) {
+		if (left < 2)
+			return;
+		left -= 2;
+		task->stat_fd = open_ahead(task->proc_fd, "stat");
+	}
+	foreach_task (task, c->tree) {
+		foreach_thread (thread, task) {
+			if (!left--)
+				return;
+			snprintf(name, sizeof(name), "task/%d/status", thread->tid);
+			thread->status_fd = open_ahead(task->proc_fd, name);
+		}
+	}
 }
 
 /* Processes of the pid namespace of this init, among those that we see. */
@@ -290,9 +350,12 @@ static void drop_dead_threads(struct task *task)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < task->n_threads; i++)
+	for (size_t i = 0; i < task->n_threads; i++) {
 		if (task->threads[i].seized)
 			task->threads[n++] = task->threads[i];
+		else
+			thread_close(&task->threads[i]);
+	}
 	task->n_threads = n;
 	/* The leader first; /proc lists it so, events may have brought others earlier. */
 	for (size_t i = 1; i < n; i++) {
@@ -308,21 +371,24 @@ static void drop_dead_threads(struct task *task)
 /* What is left of a task: true when it stays in the tree. */
 static bool take_stock(struct task *task)
 {
-	struct proc_stat stat;
+	struct proc_stat *stat = &task->stat;
+	int r;
 
 	drop_dead_threads(task);
-	if (proc_stat_read(task->proc_fd, &stat, NULL) < 0)
+	r = task->stat_fd ? proc_stat_reread(task->stat_fd, stat, NULL)
+			  : proc_stat_read(task->proc_fd, stat, NULL);
+	if (r < 0)
 		task->state = TASK_GONE;
 	else if (!task->n_threads)
-		task->state = stat.state == 'Z' ? TASK_ZOMBIE : TASK_GONE;
+		task->state = stat->state == 'Z' ? TASK_ZOMBIE : TASK_GONE;
 	if (task->state == TASK_GONE)
 		return false;
-	snprintf(task->comm, sizeof(task->comm), "%.15s", stat.comm);
-	task->ppid = stat.ppid;
-	task->pgid = stat.pgrp;
-	task->sid = stat.session;
-	task->exit_signal = stat.exit_signal;
-	task->exit_code = task->state == TASK_ZOMBIE ? stat.exit_code : 0;
+	snprintf(task->comm, sizeof(task->comm), "%.15s", stat->comm);
+	task->ppid = stat->ppid;
+	task->pgid = stat->pgrp;
+	task->sid = stat->session;
+	task->exit_signal = stat->exit_signal;
+	task->exit_code = task->state == TASK_ZOMBIE ? stat->exit_code : 0;
 	return true;
 }
 

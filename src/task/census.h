@@ -15,6 +15,12 @@ struct census {
 	uint64_t deadline_ns;
 	bool interrupt; /* newcomers are interrupted at once */
 	bool found;	/* somebody new since this was last cleared */
+	/*
+	 * Somebody was gone when we came, or has ended: lists that were being read may have skipped
+	 * others. A scan with neither has seen everybody: whoever it listed is attached to us, what
+	 * they bear is too, and nobody leaves their lists before we have heard of it.
+	 */
+	bool unsure;
 };
 
 /*
@@ -25,6 +31,9 @@ int census_root(struct census *c, pid_t pid, struct error *err) _must_check_;
 
 /* census_scan - look once for new threads and children of all that are known. */
 int census_scan(struct census *c, struct error *err) _must_check_;
+
+/* census_look - open files for the stop, while everybody runs and nobody waits for it. */
+void census_look(struct census *c);
 
 /* census_born - a child reported by TRACE_BIRTH: attached to us already. */
 int census_born(struct census *c, pid_t tid, struct error *err) _must_check_;

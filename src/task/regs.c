@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 
 #include "task/arch.h"
+#include "task/timeout.h"
 
 /* NT_X86_SHSTK: newer than our elf.h */
 #define NT_SHADOW_STACK 0x204
@@ -68,12 +69,14 @@ bool regs_in_syscall(const struct thread *thread, long *ret_nr)
 void regs_redo(const struct thread *thread, struct user_regs_struct *ret)
 {
 	*ret = thread->regs;
-	if (!regs_in_syscall(thread, NULL))
+	if (!regs_in_syscall(thread, NULL)) {
 		arch_settle(ret);
-	else if (arch_restarted(ret) && !thread->restarted_nr)
+	} else if (arch_restarted(ret) && !thread->restarted_nr) {
 		arch_give_up(ret);
-	else
+	} else {
 		arch_redo(ret, thread->restarted_nr);
+		timeout_left(thread, thread->timeout.stood_ns, ret);
+	}
 }
 
 int regs_get_xstate(const struct thread *thread, struct buf *buf, struct error *err)

@@ -60,13 +60,6 @@ int regs_peek_signals(const struct thread *thread, bool shared, struct arena *ar
 /* regs_shadow_stack - does the thread run with a shadow stack (x86 CET, arm64 GCS)? */
 bool regs_shadow_stack(const struct thread *thread);
 
-struct regs_rseq {
-	uint64_t area; /* address of struct rseq, 0 = not registered */
-	uint32_t size; /* as registered */
-	uint32_t sig;  /* abort handlers are preceded by it */
-	uint32_t flags;
-};
-
 /* regs_get_rseq - restartable sequences registration. A kernel that cannot tell: area 0, returns 0.
  */
 int regs_get_rseq(const struct thread *thread, struct regs_rseq *ret,

@@ -20,6 +20,7 @@
 #include "task/gadget.h"
 #include "task/regs.h"
 #include "task/settle.h"
+#include "task/timeout.h"
 #include "task/trace.h"
 
 #define TIMEOUT_MS_DEFAULT  5000
@@ -55,6 +56,7 @@ static int advance(struct census *c, struct thread *thread, bool *moved, struct 
 		break;
 	case TRACE_ENDED:
 		thread->seized = false;
+		c->unsure = true;
 		break;
 	case TRACE_STOP:
 		thread->stop_signal = event.signal;
@@ -122,7 +124,7 @@ static bool notice_deaths(struct census *c)
 			if (event.kind != TRACE_ENDED)
 				continue;
 			thread->seized = thread->stopped = false;
-			any = true;
+			c->unsure = any = true;
 		}
 	}
 	return any;
@@ -258,9 +260,9 @@ static int attach_all(struct census *c, struct error *err)
 	int r = 0;
 
 	for (int round = 0; r == 0 && round < ATTACH_ROUNDS; round++) {
-		c->found = false;
+		c->found = c->unsure = false;
 		r = census_scan(c, err);
-		if (!c->found)
+		if (!c->found && !c->unsure)
 			break;
 	}
 	return r;
@@ -293,13 +295,16 @@ static int stop_all(struct census *c, struct error *err)
 	for (size_t i = 0; i < c->tree->n_tasks; i++)
 		foreach_thread (thread, c->tree->tasks[i])
 			(void)trace_interrupt(thread->tid);
-	do {
+	/* Where all was quiet before and since, nobody can have been missed. */
+	for (;;) {
 		r = wait_for_all(c, err);
-		c->found = false;
-		if (r == 0)
-			r = census_scan(c, err);
-	} while (r == 0 && c->found);
-	return r;
+		if (r < 0 || (!c->found && !c->unsure))
+			return r;
+		c->found = c->unsure = false;
+		r = census_scan(c, err);
+		if (r < 0)
+			return r;
+	}
 }
 
 static int settle_all(struct task_tree *tree, struct error *err)
@@ -339,9 +344,13 @@ static int stop_once(struct op *op, const struct task_stop_options *options, uin
 		return error_set(err, ERROR_NOT_FOUND, ESRCH, "no such process: %d",
 				 options->n_roots ? options->roots[0] : 0);
 	regs_xstate_layout(&tree->xstate);
+	tree->xstate_known = true;
 	r = attach_all(&c, err);
-	if (r == 0)
+	if (r == 0) {
+		census_look(&c);
 		look_for_gadgets(&c);
+		timeout_look(op, tree);
+	}
 	if (r == 0)
 		r = stop_all(&c, err);
 	if (r == 0)

@@ -13,6 +13,8 @@
 
 #include "base/arena.h"
 #include "base/op.h"
+#include "kernel/proc-stat.h"
+#include "kernel/proc-status.h"
 
 enum task_state {
 	TASK_RUNNING = 0,   /* was running or sleeping when we stopped it */
@@ -23,6 +25,24 @@ enum task_state {
 };
 
 struct task;
+
+/* When the call in which a thread sleeps is to end: task/timeout.h. */
+struct thread_timeout {
+	uint64_t end_ns;   /* CLOCK_MONOTONIC, 0 = unknown or none */
+	uint64_t stood_ns; /* when it had been stopped */
+	uint64_t switches; /* voluntary ones of the thread, when it was looked at */
+	uint64_t ip;	   /* behind the call */
+	int arg;	   /* the call's argument that holds the timeout */
+	int cpu;	   /* on which it last ran */
+};
+
+/* What a thread has told the kernel about restartable sequences. */
+struct regs_rseq {
+	uint64_t area; /* address of struct rseq, 0 = not registered */
+	uint32_t size; /* as registered */
+	uint32_t sig;  /* abort handlers are preceded by it */
+	uint32_t flags;
+};
 
 struct thread {
 	struct task *task;
@@ -47,7 +67,11 @@ struct thread {
 	uint64_t sigpending; /* of the thread, at the stop */
 	long restarted_nr;   /* the interrupted call, when orig_rax only says restart_syscall; 0 =
 				unknown */
-	int seccomp;	     /* "Seccomp:" of its status: 0 none, 1 strict, 2 filter */
+	struct thread_timeout timeout;
+	int seccomp; /* "Seccomp:" of its status: 0 none, 1 strict, 2 filter */
+	struct regs_rseq rseq;
+	struct proc_status *status; /* at the stop, whole; NULL in puppets and visits */
+	int status_fd;		    /* its status file, opened while it still ran; 0 = not open */
 };
 
 struct task {
@@ -66,6 +90,11 @@ struct task {
 	size_t n_threads;
 	uint64_t shared_pending; /* ShdPnd at the stop */
 	uint64_t sig_ignored, sig_caught;
+	/* At the stop. Of the status all but the groups, which each thread has for itself. */
+	struct proc_stat stat;
+	struct proc_status status;
+	int stat_fd;	     /* as status_fd of a thread */
+	struct arena *arena; /* the tree's; NULL in puppets and visits */
 };
 
 /*
@@ -86,6 +115,7 @@ struct task_tree {
 	struct arena arena; /* of the structs */
 	struct gadget_cache *gadgets;
 	struct xstate_layout xstate;
+	bool xstate_known; /* task_tree_stop() has asked; else script_begin() does */
 	/* CLOCK_MONOTONIC: the first was interrupted; all stood; all were let go */
 	uint64_t stopping_ns, stopped_ns, resumed_ns;
 };

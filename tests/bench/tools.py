@@ -11,6 +11,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -53,24 +54,46 @@ class MemoryGroup:
             self.path.rmdir()
 
 
-def run(argv, out, env=None):
-    """Run a tool to its end; {start, end (time.monotonic()), rss_mib, charged_mib}."""
+def run(argv, subject, out, env=None):
+    """Run a tool to its end; {start, end (time.monotonic()), operations (of the subject, at the end), rss_mib, charged_mib}.
+    It is killed when it takes too long."""
+    undo = host.Undo()
     group = MemoryGroup()
+    undo.add(group.close)
     try:
         with open(out, "wb") as stdout, open(f"{out}.err", "wb") as stderr:
             start = time.monotonic()
             process = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=env,
                                        preexec_fn=group.enter)
+            undo.add(process.wait)
+            undo.add(process.kill)  # nothing, once it has ended
+            limit = threading.Timer(LIMIT_S, process.kill)
+            undo.add(limit.cancel)
+            limit.start()
             _pid, status, usage = os.wait4(process.pid, 0)
             end = time.monotonic()
+            done = subject.operations()
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
             said = Path(f"{out}.err").read_text(encoding="utf-8", errors="replace")
             raise host.Failed(f"{argv[0]}: exit {process.returncode}: {said[-2000:]}")
         peak = group.peak()
     finally:
-        group.close()
-    return {"start": start, "end": end, "rss_mib": usage.ru_maxrss / 1024, "charged_mib": None if peak is None else peak / MIB}
+        undo.close()
+    return {"start": start, "end": end, "operations": done, "rss_mib": usage.ru_maxrss / 1024,
+            "charged_mib": None if peak is None else peak / MIB}
+
+
+def durable(folder):
+    """Bring every file of a folder to the disk; how long that took, in ms."""
+    start = time.monotonic()
+    for path in [*folder.iterdir(), folder]:
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    return (time.monotonic() - start) * 1000
 
 
 class Amber:
@@ -81,15 +104,16 @@ class Amber:
         self.archive = self.folder / "amber.tar"
 
     def checkpoint(self, subject):
-        """Also said_ms (the freeze by its own account), size_mib and steps: {step of the capture: ms}."""
+        """Also said_ms (the freeze by its own account), size_mib, sync_ms (0: it ends with the archive on the disk)
+        and steps: {step of the capture: ms}."""
         target = f"runc:{subject.container.name}" if subject.container else f"pid:{subject.pid}"
         out = self.folder / "amber.json"
-        seen = run([amber.BINARY, "checkpoint", "--json", "-o", self.archive, target], out)
+        seen = run([amber.BINARY, "checkpoint", "--json", "-o", self.archive, target], subject, out)
         said = json.loads(out.read_text(encoding="utf-8"))
         if not said["restorable"]:
             raise host.Failed(f"amber: not restorable: {said['gaps']}")
         return {**seen, "said_ms": said["freeze_ns"] / 1e6, "size_mib": self.archive.stat().st_blocks * 512 / MIB,
-                "steps": self._steps()}
+                "sync_ms": 0, "steps": self._steps()}
 
     def _steps(self):
         steps = {}
@@ -112,7 +136,8 @@ class Criu:
         self.folder = Path(folder, "criu")
 
     def checkpoint(self, subject):
-        """Also said_ms (freezing and frozen time of its stats-dump) and size_mib."""
+        """Also said_ms (freezing and frozen time of its stats-dump), size_mib, and sync_ms: what it takes to have
+        the images on the disk."""
         stock = peer.Criu(self.folder)
         common = ["--leave-running", *peer.OPTIONS, "--work-path" if subject.container else "--work-dir", stock.work]
         if subject.container:
@@ -121,11 +146,11 @@ class Criu:
             argv = [self.folder / "bin/criu", "dump", "--tree", subject.pid, *common, "--images-dir", stock.images, "--log-file",
                     "dump.log"]
         try:
-            seen = run(argv, self.folder / "out", stock.env)
+            seen = run(argv, subject, self.folder / "out", stock.env)
         except host.Failed as error:
             raise host.Failed(f"{error}\n{stock.errors('dump.log')}") from None
         size = sum(f.stat().st_blocks * 512 for f in stock.images.iterdir()) / MIB
-        return {**seen, "said_ms": frozen_us(stock) / 1000, "size_mib": size}
+        return {**seen, "said_ms": frozen_us(stock) / 1000, "size_mib": size, "sync_ms": durable(stock.images)}
 
     def clear(self):
         shutil.rmtree(self.folder, ignore_errors=True)

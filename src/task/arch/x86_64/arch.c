@@ -120,6 +120,45 @@ void arch_set_ip(struct user_regs_struct *regs, uint64_t ip)
 	regs->rip = ip;
 }
 
+uint64_t arch_arg(const struct user_regs_struct *regs, int arg)
+{
+	switch (arg) {
+	case 0:
+		return regs->rdi;
+	case 1:
+		return regs->rsi;
+	case 2:
+		return regs->rdx;
+	case 3:
+		return regs->r10;
+	case 4:
+		return regs->r8;
+	}
+	return regs->r9;
+}
+
+void arch_set_arg(struct user_regs_struct *regs, int arg, uint64_t value)
+{
+	switch (arg) {
+	case 0:
+		regs->rdi = value;
+		return;
+	case 1:
+		regs->rsi = value;
+		return;
+	case 2:
+		regs->rdx = value;
+		return;
+	case 3:
+		regs->r10 = value;
+		return;
+	case 4:
+		regs->r8 = value;
+		return;
+	}
+	regs->r9 = value;
+}
+
 int64_t arch_result(const struct user_regs_struct *regs)
 {
 	return (int64_t)regs->rax;
