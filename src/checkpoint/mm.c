@@ -124,7 +124,7 @@ static int back_vma(struct checkpoint *c, struct task *task, const struct proc_v
 	case VMA_FILE:
 		return name_file(c, task, src, vma, last, err);
 	case VMA_MEMFD:
-		r = checkpoint_add_window(c, task, src, err);
+		r = src->shared ? checkpoint_add_window(c, task, src, err) : 0;
 		return r < 0 ? r : name_file(c, task, src, vma, last, err);
 	case VMA_SHMEM:
 		r = checkpoint_add_window(c, task, src, err);
