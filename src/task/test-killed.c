@@ -19,6 +19,7 @@
 #include <time.h>
 #include <ucontext.h>
 
+#include "task/trace.h"
 #include "task/victim.h"
 
 #include <cmocka.h>
@@ -356,9 +357,35 @@ static void killed_at_any_instant(void **state)
 	}
 }
 
+/* Killed with a signal in its hands, which it has seen but not passed on: the kernel delivers it. */
+static void killed_before_a_delivery(void **state)
+{
+	struct trace_event event;
+	struct victim v;
+	int status;
+
+	victim_start(&v, masked, NULL);
+	for (int i = 0; i < 50; i++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			if (trace_seize(v.pid, TRACE_VICTIM))
+				_exit(1);
+			trace_wait(v.pid, clock_ns() + 2 * 1000000000ULL, &event);
+			_exit(event.kind == TRACE_SIGNAL && event.signal == SIGUSR2 ? 0 : 2);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+		assert_true(victim_moves(&v));
+	}
+	assert_int_equal(v.page->signals, 0);
+	victim_end(&v);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(killed_before_a_delivery),
 		cmocka_unit_test(killed_at_any_instant),
 	};
 
