@@ -141,13 +141,16 @@ static int capture_namespaces(struct checkpoint *c, bool early, struct error *er
 	const struct namespace_kind *kind;
 	const struct capture_ns *ns;
 	size_t i;
-	int r;
+	int r = 0;
 
 	for (i = 0; (kind = namespace_kinds[i]); i++) {
 		ns = &c->cap.ns[kind->kind];
-		if (ns->own || !kind->capture || kind->early != early)
+		if (ns->own)
 			continue;
-		r = kind->capture(&c->cap, ns, err);
+		if (early && kind->look)
+			r = kind->look(&c->cap, ns, c->proc_fd, err);
+		if (r == 0 && kind->capture && kind->early == early)
+			r = kind->capture(&c->cap, ns, err);
 		if (r < 0)
 			return error_while(err, r, "capturing the %s namespace", kind->name);
 	}

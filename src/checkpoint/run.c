@@ -19,6 +19,7 @@
 #include "object/file-index.h"
 #include "object/look.h"
 #include "object/mount.h"
+#include "object/namespace-kinds.h"
 #include "object/shmem.h"
 #include "object/socket.h"
 #include "rootfs/rootfs.h"
@@ -59,6 +60,8 @@ static int step_look(struct checkpoint *c, struct error *err)
 	if (r < 0)
 		return error_hint(err, r, "is the container still running?");
 	r = checkpoint_identify_namespaces(c, err);
+	if (r == 0)
+		r = mount_index_look(cap, c->proc_fd, err);
 	return r < 0 ? r : sock_index_new(cap, err);
 }
 
@@ -71,6 +74,7 @@ static void undo_look(struct checkpoint *c)
 		if (cap->ns[kind].fd >= 0)
 			close(cap->ns[kind].fd);
 	look_free(cap->look);
+	ipc_look_free(cap->ipc);
 	sock_index_free(cap->sockets);
 	mount_index_free(cap->mounts);
 	shmem_list_deinit(&c->shmem);

@@ -199,7 +199,6 @@ static size_t count_flag(pid_t pid, const char *flag)
 	return n;
 }
 
-
 static void end(struct subject *s)
 {
 	struct error err = ERROR_INIT;
@@ -319,11 +318,210 @@ static void rounds_and_last(void **state)
 	}
 }
 
+/* Other memory in the same place, and the same memory in another place. */
+static void mapped_anew(void **state)
+{
+	const size_t n = 1024;
+	struct subject s;
+	const char *is;
+	char *far;
+
+	begin(&s, n * PAGE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	cover(&s, PROC_MAPS_SMAPS);
+	round_of(&s);
+	order(&s, REMAP, s.at, n * PAGE, 0);
+	is = last_of(&s);
+	assert_true(is[0] == 'w' && all(is, 1, n, '.'));
+	order(&s, WRITE, s.at, n * PAGE, 0x44);
+	assert_true(all(last_of(&s), 0, n, 'w'));
+	/* without covering it anew it stays untracked, with it it is another mapping */
+	assert_true(all(round_of(&s), 0, n, '.'));
+	assert_true(all(last_of(&s), 0, n, 'w'));
+	cover(&s, PROC_MAPS_SMAPS);
+	assert_true(all(round_of(&s), 0, n, 'o'));
+	assert_true(all(last_of(&s), 0, n, 'o'));
+
+	/* a part of it only */
+	order(&s, REMAP, s.at + 512 * PAGE, 256 * PAGE, 0);
+	is = last_of(&s);
+	assert_true(all(is, 0, 512, 'o') && is[512] == 'w' && all(is, 513, 768, '.') &&
+		    all(is, 768, n, 'o'));
+
+	/* to elsewhere, with what was protected, and a part of it back to another place */
+	far = reserve(n * PAGE);
+	order(&s, MOVE, s.at, 512 * PAGE, (uintptr_t)far);
+	assert_int_equal(s.v.page->counters[4], (uintptr_t)far);
+	is = last_of(&s);
+	assert_true(all(is, 0, 512, '.') && all(is, 768, n, 'o'));
+	order(&s, MOVE, far, 128 * PAGE, (uintptr_t)s.at + 768 * PAGE);
+	is = last_of(&s);
+	assert_true(all(is, 768, 896, 'w') && all(is, 896, n, 'o'));
+	s.at = far;
+	is = last_of(&s);
+	assert_true(all(is, 128, 512, 'w'));
+	end(&s);
+}
+
+static void heap_grows(void **state)
+{
+	struct subject s;
+	uintptr_t before;
+	char *heap;
+
+	begin(&s, 16 * PAGE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	order(&s, GROW, NULL, 64 * PAGE, 0);
+	s.at = heap = (char *)(uintptr_t)s.v.page->counters[4];
+	s.size = 64 * PAGE;
+	cover(&s, PROC_MAPS_SMAPS);
+	round_of(&s);
+	assert_true(all(last_of(&s), 1, 63, 'o'));
+	before = (uintptr_t)heap + 64 * PAGE;
+	order(&s, GROW, NULL, 64 * PAGE, 0);
+	assert_int_equal(s.v.page->counters[4], before);
+	s.size = 128 * PAGE;
+	assert_true(all(last_of(&s), 64, 127, 'w'));
+	cover(&s, PROC_MAPS_SMAPS);
+	assert_true(all(round_of(&s), 65, 127, 'o'));
+	assert_true(all(last_of(&s), 1, 127, 'o'));
+	end(&s);
+}
+
+static void forks_and_protections(void **state)
+{
+	const size_t n = 1024;
+	struct subject s;
+	const char *is;
+
+	begin(&s, n * PAGE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	cover(&s, PROC_MAPS_SMAPS);
+	round_of(&s);
+	/* what the child writes is the child's */
+	order(&s, FORK, s.at, 16 * PAGE, 0);
+	assert_true(all(last_of(&s), 0, n, 'o'));
+	/* copied on write afterwards */
+	order(&s, WRITE, s.at + 2 * PAGE, PAGE, 0x22);
+	order(&s, PROTECT, s.at, 8 * PAGE, 0);
+	is = last_of(&s);
+	assert_memory_equal(is, "oowooooo", 8);
+	order(&s, WRITE, s.at + 5 * PAGE, PAGE, 0x22);
+	assert_memory_equal(last_of(&s), "oowoowoo", 8);
+	/* cut into mappings: areas are wider than what they were registered for */
+	order(&s, SPLIT, s.at + 600 * PAGE, 10 * PAGE, 0);
+	assert_true(all(last_of(&s), 6, n, 'o'));
+	cover(&s, PROC_MAPS_SMAPS);
+	is = round_of(&s);
+	assert_memory_equal(is, "..o..o..", 8);
+	assert_true(all(is, 8, n, '.'));
+	assert_true(all(last_of(&s), 0, n, 'o'));
+	end(&s);
+}
+
+/* Writes that are not the program's own instructions. */
+static void kernel_writes(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct task_tree tree;
+	struct subject s;
+	char data[64] = "data";
+
+	begin(&s, 64 * PAGE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	cover(&s, PROC_MAPS_SMAPS);
+	round_of(&s);
+	assert_int_equal(write(s.fd, data, sizeof(data)), sizeof(data));
+	order(&s, READ_INTO, s.at + PAGE, sizeof(data), 0);
+	assert_int_equal(s.v.page->counters[4], sizeof(data));
+	victim_must(process_vm_write(s.v.pid, (uintptr_t)s.at + 3 * PAGE, data, sizeof(data), &err),
+		    &err);
+	victim_stop(&test_op, &s.v, 1, &tree);
+	victim_must(task_write(tree.tasks[0], (uintptr_t)s.at + 5 * PAGE, data, sizeof(data), &err),
+		    &err);
+	assert_memory_equal(last_of(&s), "owowowoo", 8);
+	victim_resume(&tree);
+	assert_memory_equal(last_of(&s), "owowowoo", 8);
+	assert_true(all(last_of(&s), 6, 64, 'o'));
+	end(&s);
+}
+
+static void other_programs_and_none(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct arena scratch = ARENA_INIT;
+	struct proc_maps maps;
+	struct picture *p;
+	struct subject s;
+	int status;
+
+	begin(&s, 4 << 20, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	cover(&s, PROC_MAPS_SMAPS);
+	round_of(&s);
+	s.v.page->counters[0] = EXECUTE;
+	for (int i = 0; i < 10000 && count_flag(s.v.pid, "/sleep") == 0; i++)
+		usleep(1000);
+	p = blank(&s);
+	assert_int_equal(track_round(s.track, draw, p, &err), -ESRCH);
+	error_clear(&err);
+	assert_true(all(last_of(&s), 0, s.size / PAGE, '.'));
+	/* what it has now was never reported */
+	victim_must(proc_maps_read(s.proc_fd, PROC_MAPS_ONLY, &scratch, &maps, &err), &err);
+	for (size_t i = 0; i < maps.n_vmas; i++) {
+		if (maps.vmas[i].kind != PROC_VMA_STACK)
+			continue;
+		s.at = (char *)(uintptr_t)maps.vmas[i].start;
+		s.size = maps.vmas[i].end - maps.vmas[i].start;
+	}
+	arena_deinit(&scratch);
+	assert_null(strchr(last_of(&s), 'o'));
+	assert_non_null(strchr(last_of(&s), 'w'));
+
+	kill(s.v.pid, SIGKILL);
+	assert_int_equal(waitpid(s.v.pid, &status, 0), s.v.pid);
+	p = blank(&s);
+	assert_true(track_last(s.track, &(struct page_run){ 0x10000, 0x20000, 0 }, 1, draw, p,
+			       &err) < 0);
+	error_clear(&err);
+	track_close(&s.track);
+	assert_int_equal(track_open(&test_op, TRACK_UFFD_WP, s.v.pid, s.proc_fd, &s.track, &err),
+			 -ESRCH);
+	close(s.proc_fd);
+	close(s.fd);
+	munmap(s.v.page, sizeof(*s.v.page));
+}
+
+static void zero_pages_and_holes(void **state)
+{
+	struct subject s;
+	char *at = reserve(1UL << 30);
+	const char *is;
+
+	/* only read: the zero page, which is no data */
+	assert_ptr_equal(mmap(at, 4 << 20, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+			 at);
+	madvise(at, 4 << 20, MADV_NOHUGEPAGE);
+	begin_in(&s, at, 4 << 20, true);
+	cover(&s, PROC_MAPS_ONLY);
+	assert_true(all(round_of(&s), 0, 1024, '.'));
+	assert_true(all(last_of(&s), 0, 1024, '.'));
+	order(&s, WRITE, s.at + PAGE, PAGE, 1);
+	is = last_of(&s);
+	assert_true(is[1] == 'w' && is[0] == '.' && all(is, 2, 1024, '.'));
+	assert_true(round_of(&s)[1] == 'o');
+	is = last_of(&s);
+	assert_true(is[1] == 'o' && is[0] == '.' && all(is, 2, 1024, '.'));
+	end(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(probing),
 		cmocka_unit_test(rounds_and_last),
+		cmocka_unit_test(mapped_anew),
+		cmocka_unit_test(heap_grows),
+		cmocka_unit_test(forks_and_protections),
+		cmocka_unit_test(kernel_writes),
+		cmocka_unit_test(other_programs_and_none),
+		cmocka_unit_test(zero_pages_and_holes),
 	};
 
 	test_op = OP_INIT;

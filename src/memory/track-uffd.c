@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kernel/pidfd.h"
@@ -40,7 +41,17 @@
 #define WORTH_IT    (64ULL << 10)     /* less data than this is copied in the stop */
 #define OWN_WORTH   (1ULL << 20)      /* the same for a file's own pages: these cost more to ask */
 #define HOLES_MAX   (4ULL << 30)      /* protecting holes costs page tables, a 512th of this */
+#define ROOM_NS	    50000
 #define NOWHERE	    0x7fffffffe000ULL /* the last page below 47 bits: no mapping gets there */
+
+/*
+ * The kernel lets a waiter have the lock of the mappings for certain only after 4 ms: one that takes
+ * it again and again must leave it free for as long as a waiter needs to wake up.
+ */
+static void leave_room(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = ROOM_NS }, NULL);
+}
 
 /* Chunks end where huge pages do: protecting a part of one would split it. */
 static uint64_t chunk_end(uint64_t at, uint64_t end, uint64_t chunk)
@@ -385,6 +396,8 @@ int track_uffd_round(struct track *t, pagemap_fn *fn, void *arg, struct error *e
 		for (uint64_t at = area->start; r == 0 && at < area->end; at = end) {
 			end = area->hugetlb ? area->end : chunk_end(at, area->end, ROUND_CHUNK);
 			r = op_cancelled(t->op, err);
+			if (r == 0 && at > area->start)
+				leave_room();
 			if (r == 0)
 				r = area->kind == AREA_SHARED
 					    ? round_shared(t, area, at, end, fn, arg, err)
@@ -413,6 +426,7 @@ static void let_go(const struct track *t, const struct track_area *area)
 		/* What cannot be let go so (a limit of mappings) goes with the descriptor. */
 		if (ioctl(t->uffd, UFFDIO_UNREGISTER, &range) < 0 && errno == ENOMEM)
 			return;
+		leave_room();
 	}
 }
 

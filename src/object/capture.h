@@ -39,8 +39,9 @@ struct mount_index; /* object/mount.h: mounts of the container by mnt_id */
 struct file_facts_list;
 struct shmem_list;
 struct proc_fdinfo; /* kernel/proc-fdinfo.h */
-struct look;	    /* object/look.h: what was seen of the tasks before the stop */
-struct sock_index;  /* object/socket.h: sockets of the net namespace, by inode, from sock_diag */
+struct ipc_look;
+struct look;	   /* object/look.h: what was seen of the tasks before the stop */
+struct sock_index; /* object/socket.h: sockets of the net namespace, by inode, from sock_diag */
 
 struct capture {
 	struct op *op;
@@ -54,6 +55,7 @@ struct capture {
 	struct file_index *files;
 	struct mount_index *mounts;
 	struct sock_index *sockets;
+	struct ipc_look *ipc;	       /* object/ipcns.c: what is ready for the stop; or NULL */
 	struct look *look;	       /* NULL = none was taken: everything is read in the stop */
 	struct file_facts_list *facts; /* object/file-facts.h: what is hashed after the thaw */
 	struct shmem_list *shmem;      /* object/shmem.h: shared memory that memory/ dumps */

@@ -3,8 +3,8 @@
  * ipcns: an IPC namespace into images: System V memory, semaphores and message queues, and the
  * limits.
  *
- * A child that joined the namespace reads everything in one go and hands it back as plain records;
- * here they become messages. Nothing is taken out of a queue (MSG_COPY). A segment has to be
+ * A visit to the namespace reads everything in one go and hands it back as plain records; then they
+ * become messages. Nothing is taken out of a queue (MSG_COPY). A segment has to be
  * attached to be read, which leaves its last-attach time and its last pid changed: the one trace of
  * this file. ipcns-restore.c is the other direction.
  */
@@ -190,50 +190,85 @@ static int read_msg(struct buf *out, struct error *err)
 }
 
 /* A file system of our own shows the namespace's POSIX queues, whether the container mounts them or
- * not. */
-static int read_mqueues(struct capture *cap, struct buf *out, struct error *err)
+ * not. -1 when it cannot be had. */
+static int mount_mqueues(void)
 {
 	_cleanup_close_ int fsfd = fsopen("mqueue", FSOPEN_CLOEXEC);
-	_cleanup_closedir_ DIR *dir = NULL;
-	struct dirent *de;
-	int fd, mnt, r = 0;
 
 	if (fsfd < 0 || fsconfig(fsfd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return 0;
-	mnt = fsmount(fsfd, FSMOUNT_CLOEXEC, 0);
-	fd = mnt < 0 ? -1 : openat(mnt, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOATIME);
-	dir = fd < 0 ? NULL : fdopendir(fd);
+		return -1;
+	return fsmount(fsfd, FSMOUNT_CLOEXEC, 0);
+}
+
+static int read_mqueues(int mnt, struct buf *out, struct error *err)
+{
+	int fd = mnt < 0 ? -1 : openat(mnt, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOATIME);
+	_cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *de;
+	int r = 0;
+
 	while (dir && r >= 0 && (de = readdir(dir)))
 		if (de->d_name[0] != '.')
 			r = gap_record(out, RECORD_GAP, 0, de->d_name, err);
-	mount_index_hold(cap, mnt);
 	return r;
 }
 
+/* Ready before the stop. */
+struct ipc_look {
+	struct buf vars; /* the limits: sysctls that the container's administrator sets */
+	int mqueues;	 /* a mount that nobody else sees */
+};
+
+void ipc_look_free(struct ipc_look *look)
+{
+	if (!look)
+		return;
+	buf_deinit(&look->vars);
+	if (look->mqueues >= 0)
+		close(look->mqueues);
+	free(look);
+}
+
+static int look_inside(void *arg, struct error *err)
+{
+	struct ipc_look *look = arg;
+
+	look->mqueues = mount_mqueues();
+	return ipc_var_read(&look->vars, err);
+}
+
+static int ipc_look_new(struct capture *cap, int proc_fd, struct error *err)
+{
+	struct ipc_look *look = calloc(1, sizeof(*look));
+
+	if (!look)
+		return error_nomem(err);
+	look->mqueues = -1;
+	cap->ipc = look;
+	return ns_visit_at(proc_fd, 1U << NS_IPC, look_inside, look, err);
+}
+
 struct reading {
-	struct capture *cap;
+	struct ipc_look *look;
 	struct buf out;
 };
 
 static int read_all(void *arg, struct error *err)
 {
 	struct record rec = { .type = RECORD_VAR };
-	_cleanup_buf_ struct buf var = BUF_INIT;
 	struct reading *reading = arg;
 	struct buf *out = &reading->out;
 	int r;
 
-	r = ipc_var_read(&var, err);
-	rec.len = var.len;
-	if (r >= 0)
-		r = record_add(out, &rec, var.data, err);
+	rec.len = reading->look->vars.len;
+	r = record_add(out, &rec, reading->look->vars.data, err);
 	if (r >= 0)
 		r = read_shm(out, err);
 	if (r >= 0)
 		r = read_sem(out, err);
 	if (r >= 0)
 		r = read_msg(out, err);
-	return r < 0 ? r : read_mqueues(reading->cap, out, err);
+	return r < 0 ? r : read_mqueues(reading->look->mqueues, out, err);
 }
 
 static Img__IpcDesc *desc_of(struct capture *cap, const struct record *rec)
@@ -344,11 +379,15 @@ static int take_all(struct capture *cap, uint32_t id, struct bytes records, stru
 static int ipc_capture(struct capture *cap, const struct capture_ns *ns, struct error *err)
 {
 	static const enum image_kind kinds[] = { IMAGE_IPC_SHM, IMAGE_IPC_SEM, IMAGE_IPC_MSG };
-	struct reading reading = { cap, BUF_INIT };
+	struct reading reading = { .out = BUF_INIT };
 	size_t i;
-	int r;
+	int r = 0;
 
-	r = ns_visit(cap, 1U << NS_IPC, read_all, &reading, err);
+	if (!cap->ipc)
+		r = ipc_look_new(cap, cap->root->proc_fd, err);
+	reading.look = cap->ipc;
+	if (r >= 0)
+		r = ns_visit(cap, 1U << NS_IPC, read_all, &reading, err);
 	for (i = 0; i < ARRAY_SIZE(kinds) && r >= 0; i++)
 		r = image_touch(cap->set, kinds[i], ns->id, err);
 	if (r >= 0)
@@ -357,10 +396,17 @@ static int ipc_capture(struct capture *cap, const struct capture_ns *ns, struct 
 	return r;
 }
 
+static int ipc_look(struct capture *cap, const struct capture_ns *ns, int proc_fd,
+		    struct error *err)
+{
+	return ipc_look_new(cap, proc_fd, err);
+}
+
 const struct namespace_kind ipc_namespace_kind = {
 	.name = "ipc",
 	.kind = NS_IPC,
 	.clone_flag = CLONE_NEWIPC,
+	.look = ipc_look,
 	.capture = ipc_capture,
 	.restore = ipc_restore,
 };

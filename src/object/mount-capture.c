@@ -14,6 +14,7 @@
 #include <sys/mount.h>
 
 #include "base/cleanup.h"
+#include "kernel/proc.h"
 #include "object/mount-fs.h"
 #include "object/mount.h"
 
@@ -38,27 +39,54 @@ bool mount_below(const char *path, const char *dir, const char **ret_rest)
 	return true;
 }
 
-int mount_index_new(struct capture *cap, struct error *err)
+static void read_host(struct mount_index *index)
 {
-	_cleanup_close_ int self = -1;
-	struct mount_index *index;
-	int r;
+	_cleanup_close_ int self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	if (cap->mounts)
-		return 0;
-	index = calloc(1, sizeof(*index));
-	if (!index)
-		return error_nomem(err);
-	r = proc_mountinfo_read(cap->root->proc_fd, &index->arena, &index->mounts, err);
-	if (r < 0) {
-		mount_index_free(index);
-		return error_while(err, r, "reading the mounts of process %d", cap->root->pid);
-	}
-	self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (self < 0 || proc_mountinfo_read(self, &index->arena, &index->host, NULL) < 0)
 		index->host = (struct proc_mounts){ 0 };
+}
+
+int mount_index_look(struct capture *cap, int proc_fd, struct error *err)
+{
+	struct mount_index *index = calloc(1, sizeof(*index));
+	struct bytes text;
+	int r;
+
+	if (!index)
+		return error_nomem(err);
 	cap->mounts = index;
-	return 0;
+	read_host(index);
+	r = proc_read(proc_fd, "mountinfo", PROC_MOUNTINFO_MAX_BYTES, &index->text, err);
+	text = (struct bytes){ index->text.data, index->text.len };
+	return r < 0 ? r : proc_mountinfo_parse(text, &index->arena, &index->mounts, err);
+}
+
+int mount_index_new(struct capture *cap, struct error *err)
+{
+	_cleanup_buf_ struct buf now = BUF_INIT;
+	struct mount_index *index = cap->mounts;
+	int r;
+
+	if (!index) {
+		r = mount_index_look(cap, cap->root->proc_fd, err);
+		cap->mounts->checked = r == 0;
+		return r < 0 ? error_while(err, r, "reading the mounts of process %d",
+					   cap->root->pid)
+			     : 0;
+	}
+	if (index->checked)
+		return 0;
+	r = buf_reserve(&now, index->text.len + 4096, err);
+	if (r == 0)
+		r = proc_read(cap->root->proc_fd, "mountinfo", PROC_MOUNTINFO_MAX_BYTES, &now, err);
+	if (r < 0)
+		return r;
+	index->checked = true;
+	if (now.len == index->text.len && !memcmp(now.data, index->text.data, now.len))
+		return 0;
+	return proc_mountinfo_parse((struct bytes){ now.data, now.len }, &index->arena,
+				    &index->mounts, err);
 }
 
 void mount_index_hold(struct capture *cap, int fd)
@@ -82,6 +110,7 @@ void mount_index_free(struct mount_index *index)
 	for (i = 0; i < index->n_held; i++)
 		close(index->held[i]);
 	mount_contents_free(index->contents);
+	buf_deinit(&index->text);
 	arena_deinit(&index->arena);
 	free(index);
 }

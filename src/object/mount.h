@@ -25,12 +25,21 @@ struct mount_index {
 	struct arena arena;
 	struct proc_mounts mounts; /* mountpoints relative to the root task's root */
 	struct proc_mounts host;   /* amber's own, to tell what comes from outside */
+	struct buf text;	   /* that mounts were parsed from */
+	bool checked;		   /* in the stop */
 	int held[MOUNT_HELD_MAX];
 	size_t n_held;
 	struct mount_content *contents; /* of tmpfs, not compressed yet */
 };
 
-/* mount_index_new - read the mounts into cap->mounts (owned by the capture) unless it is there. */
+/*
+ * mount_index_look - read the mounts into cap->mounts (owned by the capture), before the stop.
+ * @proc_fd: of the root task
+ */
+int mount_index_look(struct capture *cap, int proc_fd, struct error *err) _must_check_;
+
+/* mount_index_new - in the stop: read the mounts if no look did, else see whether they are still
+ * the same, and read what has changed. Entries of a look stay valid memory in any case. */
 int mount_index_new(struct capture *cap, struct error *err) _must_check_;
 void mount_index_free(struct mount_index *index);
 

@@ -17,6 +17,9 @@ extern const struct namespace_kind user_namespace_kind;
 int ipc_restore(struct restore *rst, const struct sandbox_spec *spec, uint32_t id,
 		struct error *err) _must_check_;
 
+/* ipc_look_free - what ipc_namespace_kind's look has made ready. NULL is accepted. */
+void ipc_look_free(struct ipc_look *look);
+
 /*
  * cgroup_capture - cgroup.img: where every task stands in every hierarchy. For containers that
  * share the host's cgroup namespace too, so the walker of namespaces is not enough; does nothing

@@ -27,6 +27,10 @@ struct namespace_kind {
 	/* Capture runs before the stop, not in it: what it reads does not follow what tasks do from
 	 * one moment to the next. */
 	bool early;
+	/* Optional, before the stop: what follows only its administrator, and what makes capture()
+	 * quick. proc_fd is the root task's. */
+	int (*look)(struct capture *cap, const struct capture_ns *ns, int proc_fd,
+		    struct error *err);
 	/* Contents of cap->ns[kind], into the set. Not called for the host's own namespaces. */
 	int (*capture)(struct capture *cap, const struct capture_ns *ns, struct error *err);
 	/* In the sandbox's root task, table order: user, uts, ipc, net, mnt, cgroup... id is the

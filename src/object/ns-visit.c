@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ns-visit: see ns-visit.h. The thread blocks all signals: handlers run where they always do.
+ * ns-visit: see ns-visit.h.
+ *
+ * Most kinds we join ourselves, and come back: two short calls. A mount namespace is joined by a
+ * thread of its own, for our root and working directory would not survive it; that thread blocks
+ * all signals: handlers run where they always do.
  */
 #include "object/ns-visit.h"
 
@@ -8,6 +12,9 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <unistd.h>
+
+#include "kernel/proc.h"
 
 #define VISIT_STACK ((size_t)256 << 10)
 
@@ -65,24 +72,65 @@ static int run(struct visit *v)
 	return v->r;
 }
 
-int ns_visit(struct capture *cap, unsigned int kinds, ns_visit_fn *fn, void *arg, struct error *err)
+static int open_kinds(int proc_fd, unsigned int kinds, int fds[NS_KINDS], struct error *err)
 {
-	int fds[NS_KINDS], opened[NS_KINDS], r = 0;
-	struct visit v = { fds, fn, arg, err, 0 };
+	enum ns_kind kind;
+	int r = 0;
+
+	for (kind = 0; kind < NS_KINDS; kind++)
+		fds[kind] = -1;
+	for (kind = 0; kind < NS_KINDS && r >= 0; kind++)
+		if (kinds & 1U << kind)
+			r = ns_open(proc_fd, kind, &fds[kind], err);
+	return r;
+}
+
+static void close_kinds(int fds[NS_KINDS])
+{
 	enum ns_kind kind;
 
 	for (kind = 0; kind < NS_KINDS; kind++)
-		fds[kind] = opened[kind] = -1;
-	for (kind = 0; kind < NS_KINDS && r >= 0; kind++) {
-		if (!(kinds & 1U << kind))
-			continue;
-		r = ns_open(cap->root->proc_fd, kind, &opened[kind], err);
-		fds[kind] = opened[kind];
-	}
+		if (fds[kind] >= 0)
+			close(fds[kind]);
+}
+
+/* There and back. A way that is barred half-way is gone back as well. */
+static int visit_ourselves(struct visit *v, unsigned int kinds)
+{
+	_cleanup_close_ int self = -1;
+	int own[NS_KINDS];
+	enum ns_kind kind;
+	int r;
+
+	r = proc_open(getpid(), &self, v->err);
+	if (r < 0)
+		return r;
+	r = open_kinds(self, kinds, own, v->err);
 	if (r >= 0)
-		r = run(&v);
+		r = join(v);
+	if (r >= 0)
+		r = v->fn(v->arg, v->err);
 	for (kind = 0; kind < NS_KINDS; kind++)
-		if (opened[kind] >= 0)
-			close(opened[kind]);
+		if (own[kind] >= 0 && setns(own[kind], ns_kind_flag(kind)) < 0)
+			r = error_errno(v->err, errno, "cannot return to our own %s namespace",
+					ns_kind_name(kind));
+	close_kinds(own);
 	return r;
+}
+
+int ns_visit_at(int proc_fd, unsigned int kinds, ns_visit_fn *fn, void *arg, struct error *err)
+{
+	int fds[NS_KINDS], r;
+	struct visit v = { fds, fn, arg, err, 0 };
+
+	r = open_kinds(proc_fd, kinds, fds, err);
+	if (r >= 0)
+		r = kinds & 1U << NS_MNT ? run(&v) : visit_ourselves(&v, kinds);
+	close_kinds(fds);
+	return r;
+}
+
+int ns_visit(struct capture *cap, unsigned int kinds, ns_visit_fn *fn, void *arg, struct error *err)
+{
+	return ns_visit_at(cap->root->proc_fd, kinds, fn, arg, err);
 }

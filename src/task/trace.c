@@ -49,14 +49,12 @@ int trace_detach(pid_t tid, int signal)
 	return answer(ptrace(PTRACE_DETACH, tid, NULL, (void *)(long)signal));
 }
 
-static void event_of(pid_t tid, int status, struct trace_event *ret)
+static void event_of(pid_t tid, int code, struct trace_event *ret)
 {
-	int event = status >> 16, signal = WSTOPSIG(status);
+	int event = code >> 8, signal = code & 0x7f;
 	unsigned long child = 0;
 
-	*ret = (struct trace_event){ .kind = TRACE_ENDED };
-	if (!WIFSTOPPED(status))
-		return;
+	*ret = (struct trace_event){ .signal = signal };
 	switch (event) {
 	case PTRACE_EVENT_STOP:
 		ret->kind = TRACE_STOP;
@@ -70,26 +68,41 @@ static void event_of(pid_t tid, int status, struct trace_event *ret)
 			ret->child = (pid_t)child;
 		return;
 	}
-	ret->kind = signal == (SIGTRAP | 0x80) ? TRACE_SYSCALL : TRACE_SIGNAL;
-	ret->signal = signal;
+	ret->kind = (code & 0xff) == (SIGTRAP | 0x80) ? TRACE_SYSCALL : TRACE_SIGNAL;
+}
+
+/*
+ * What a tracee reports now. A wait takes the signal out of a stop before its delivery: from then
+ * on it is in our hands, and lost when we are killed. So such a stop is only looked at; the kernel
+ * delivers the signal when we let the tracee run with it, and also when we die.
+ */
+static enum trace_kind look(pid_t tid, struct trace_event *ret)
+{
+	siginfo_t info = { 0 };
+	int r;
+
+	*ret = (struct trace_event){ .kind = TRACE_NONE };
+	r = waitid(P_PID, (id_t)tid, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL);
+	if (r < 0 && errno != EINTR)
+		ret->kind = TRACE_ENDED;
+	if (r < 0 || !info.si_pid)
+		return ret->kind;
+	if (info.si_code == CLD_TRAPPED)
+		event_of(tid, info.si_status, ret);
+	else
+		ret->kind = TRACE_ENDED;
+	if (ret->kind != TRACE_SIGNAL)
+		(void)waitpid(tid, NULL, __WALL | WNOHANG);
+	return ret->kind;
 }
 
 void trace_wait(pid_t tid, uint64_t deadline_ns, struct trace_event *ret)
 {
 	struct timespec pause = { .tv_nsec = SLEEP_MIN_NS };
-	int status;
-	pid_t r;
 
-	for (unsigned looks = 0;; looks++) {
-		r = waitpid(tid, &status, __WALL | WNOHANG);
-		if (r == tid)
-			return event_of(tid, status, ret);
-		if (r < 0 && errno != EINTR) {
-			*ret = (struct trace_event){ .kind = TRACE_ENDED };
-			return;
-		}
+	for (unsigned looks = 0; look(tid, ret) == TRACE_NONE; looks++) {
 		if (!deadline_ns || clock_ns() >= deadline_ns)
-			break;
+			return;
 		if (looks < LOOKS_WITHOUT_SLEEP) {
 			sched_yield();
 			continue;
@@ -97,7 +110,6 @@ void trace_wait(pid_t tid, uint64_t deadline_ns, struct trace_event *ret)
 		nanosleep(&pause, NULL);
 		pause.tv_nsec = MIN(pause.tv_nsec * 2, SLEEP_MAX_NS);
 	}
-	*ret = (struct trace_event){ .kind = TRACE_NONE };
 }
 
 /* The first and the last word may hang over: what they hold beside our bytes is kept. */

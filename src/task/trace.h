@@ -54,6 +54,7 @@ int trace_detach(pid_t tid, int signal);
  * trace_wait - the next thing a tracee reports.
  * @deadline_ns: of clock_ns(); 0 = look once
  * Waits by looking, first often, then less so: no signal of ours is touched, no other child reaped.
+ * A TRACE_SIGNAL is told again until the tracee is run; all others are told once.
  */
 void trace_wait(pid_t tid, uint64_t deadline_ns, struct trace_event *ret);
 
