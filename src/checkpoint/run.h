@@ -46,7 +46,8 @@ struct checkpoint {
 	struct shmem_list shmem;
 	struct checkpoint_mm **mms; /* mm.c: for the look after the thaw */
 	size_t n_mms;
-	int proc_fd; /* of the root task, opened before the stop */
+	bool hurries; /* our threads run as real-time ones */
+	int proc_fd;  /* of the root task, opened before the stop */
 	struct archive_writer archive;
 	struct precopy *precopy;
 	uint64_t memory_estimate; /* bytes */
@@ -74,6 +75,10 @@ int checkpoint_ns_ids(struct checkpoint *c, struct task *task, Img__TaskKobjIds 
 		      struct error *err) _must_check_;
 /* inventory.img, which says what the image set is. */
 int checkpoint_inventory(struct checkpoint *c, struct error *err) _must_check_;
+
+/* hurry.c - real-time priority for our threads while the container stands still; all there are by
+ * now. */
+void checkpoint_hurry(struct checkpoint *c, bool on);
 
 /* tasks.c - process tree, cores, descriptors, files, memory maps of every task. In the stop. */
 int checkpoint_capture_tasks(struct checkpoint *c, struct error *err) _must_check_;
@@ -113,9 +118,11 @@ int checkpoint_write_record(struct checkpoint *c, struct error *err) _must_check
 /* write.c - the image files. After the thaw. */
 int checkpoint_write_images(struct checkpoint *c, struct error *err) _must_check_;
 
-/* rootfs-diff.c - the container's files in two rounds: before the stop, and what changed since in
- * the stop; put together after the thaw. */
+/* rootfs-diff.c - the container's files in rounds: before the stop (follow: what changed by now,
+ * the later the shorter the stop), and what changed since in the stop; put together after the thaw.
+ */
 int checkpoint_copy_rootfs(struct checkpoint *c, struct error *err) _must_check_;
+int checkpoint_follow_rootfs(struct checkpoint *c, struct error *err) _must_check_;
 int checkpoint_recopy_rootfs(struct checkpoint *c, struct error *err) _must_check_;
 void checkpoint_rootfs_free(struct checkpoint *c);
 int checkpoint_write_rootfs(struct checkpoint *c, struct error *err) _must_check_;

@@ -81,8 +81,9 @@ static struct file_fact *fact_of(struct file_facts_list *list, uint64_t dev, uin
 }
 
 int file_facts_add(struct file_facts_list *list, const struct stat *st, const char *path,
-		   uint32_t flags, bool deleted, Img__RegFile *reg, struct error *err)
+		   uint32_t flags, bool mapped, bool deleted, Img__RegFile *reg, struct error *err)
 {
+	bool written = !(flags & O_PATH) && (flags & O_ACCMODE) != O_RDONLY;
 	struct file_fact *fact = fact_of(list, st->st_dev, st->st_ino);
 
 	if (!fact)
@@ -99,7 +100,8 @@ int file_facts_add(struct file_facts_list *list, const struct stat *st, const ch
 		fact->mtime_nsec = st->st_mtim.tv_nsec;
 	}
 	fact->deleted |= deleted;
-	fact->written |= !(flags & O_PATH) && (flags & O_ACCMODE) != O_RDONLY;
+	fact->written |= written;
+	fact->mapped |= written && mapped;
 	if (reg) {
 		Img__RegFile **regs =
 			arena_grow(&list->arena, fact->regs, fact->n_regs, sizeof(*regs));

@@ -23,6 +23,7 @@ struct file_fact {
 	int64_t mtime_sec;
 	uint32_t mtime_nsec;
 	bool written;	     /* somebody had it open for writing: its bytes are not hashed */
+	bool mapped;	     /* and mapped so: it can change without its times */
 	bool deleted;	     /* its content is a ghost-file image */
 	Img__RegFile **regs; /* entries of it, that get the build-id */
 	size_t n_regs;
@@ -46,9 +47,10 @@ struct file_facts_list {
 void file_facts_deinit(struct file_facts_list *list);
 
 /* file_facts_add - note a regular file (once however often it comes) and an entry of it; reg is
- * NULL or lives as long as the set. */
+ * NULL or lives as long as the set. @mapped: this is a mapping's file, not a descriptor's. */
 int file_facts_add(struct file_facts_list *list, const struct stat *st, const char *path,
-		   uint32_t flags, bool deleted, Img__RegFile *reg, struct error *err) _must_check_;
+		   uint32_t flags, bool mapped, bool deleted, Img__RegFile *reg,
+		   struct error *err) _must_check_;
 
 /*
  * file_facts_finish - after the thaw, before the images are written: build-id of ELF files (into

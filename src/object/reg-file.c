@@ -178,7 +178,7 @@ static int reg_fill(struct capture *cap, const struct fd_facts *facts, Img__RegF
 		reg->size = st->st_size;
 	}
 	if (S_ISREG(st->st_mode) && cap->facts) {
-		r = file_facts_add(cap->facts, st, reg->name, facts->flags, ghost,
+		r = file_facts_add(cap->facts, st, reg->name, facts->flags, facts->fd < 0, ghost,
 				   ghost ? NULL : reg, err);
 		if (r < 0)
 			return r;

@@ -16,16 +16,11 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "object/tree-links.h"
 #include "object/tree.h"
 
 #define PIECE	  ((size_t)1 << 20)
 #define XATTR_MAX ((size_t)64 << 10)
-
-struct link {
-	dev_t dev;
-	ino_t ino;
-	const char *path; /* NULL: free slot */
-};
 
 struct writer {
 	const struct tree_write_options *opt;
@@ -35,9 +30,7 @@ struct writer {
 	struct buf path; /* of what is being looked at, relative to the top */
 	unsigned char *piece;
 	unsigned char *zeros; /* as long, never written to */
-	struct link *links;   /* open addressing, n_slots a power of two */
-	size_t n_links, n_slots;
-	struct arena names;
+	struct tree_links links;
 	uint64_t bytes;
 	dev_t dev;
 	struct error *err;
@@ -89,62 +82,14 @@ static int archive_result(struct writer *w, int r)
 	return r == ARCHIVE_WARN ? 0 : 1;
 }
 
-static size_t link_slot(const struct writer *w, dev_t dev, ino_t ino)
-{
-	size_t i = (ino * 0x9e3779b97f4a7c15ULL ^ dev) & (w->n_slots - 1);
-
-	while (w->links[i].path && (w->links[i].dev != dev || w->links[i].ino != ino))
-		i = (i + 1) & (w->n_slots - 1);
-	return i;
-}
-
-static int links_grow(struct writer *w)
-{
-	struct link *old = w->links;
-	size_t i, n = w->n_slots;
-
-	w->n_slots = n ? n * 2 : 64;
-	w->links = calloc(w->n_slots, sizeof(*old));
-	if (!w->links) {
-		w->links = old;
-		w->n_slots = n;
-		return error_nomem(w->err);
-	}
-	for (i = 0; i < n; i++)
-		if (old[i].path)
-			w->links[link_slot(w, old[i].dev, old[i].ino)] = old[i];
-	free(old);
-	return 0;
-}
-
 /* *ret_path: where the same file went before, NULL when it is new. */
 static int link_find(struct writer *w, const struct stat *st, const char **ret_path)
 {
-	struct link *link;
-	size_t i;
-	int r;
-
 	*ret_path = NULL;
 	if (st->st_nlink < 2 || S_ISDIR(st->st_mode))
 		return 0;
-	if (w->n_links * 2 >= w->n_slots) {
-		r = links_grow(w);
-		if (r < 0)
-			return r;
-	}
-	i = link_slot(w, st->st_dev, st->st_ino);
-	link = &w->links[i];
-	if (link->path) {
-		*ret_path = link->path;
-		return 0;
-	}
-	link->path = arena_printf(&w->names, "%s%s", w->opt->prefix, (const char *)w->path.data);
-	if (!link->path)
-		return error_nomem(w->err);
-	link->dev = st->st_dev;
-	link->ino = st->st_ino;
-	w->n_links++;
-	return 0;
+	return tree_links_find(&w->links, st, w->opt->prefix, (const char *)w->path.data, ret_path,
+			       w->err);
 }
 
 /* Extended attributes by the /proc path of an O_PATH descriptor: works for every type of file. */
@@ -224,6 +169,18 @@ static void entry_fill(struct writer *w, const struct stat *st, const char *hard
 		archive_entry_set_size(w->entry, st->st_size);
 }
 
+static uint64_t position(const struct writer *w)
+{
+	return (uint64_t)archive_filter_bytes(w->archive, 0);
+}
+
+static void tell_entry(const struct writer *w, uint64_t start, uint64_t data)
+{
+	if (w->opt->entry)
+		w->opt->entry(w->opt->ctx, w->path.len ? (const char *)w->path.data : "", start,
+			      data, position(w));
+}
+
 /* Writes nothing but what the header promised: libarchive cuts, and fills up in finish_entry. */
 static int copy_data(struct writer *w, int fd, const struct stat *st)
 {
@@ -272,6 +229,7 @@ static int write_file(struct writer *w, int dirfd, const char *name, const struc
 {
 	_cleanup_close_ int fd = -1;
 	struct stat now, after;
+	uint64_t start, data;
 	int r;
 
 	fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOATIME);
@@ -294,15 +252,18 @@ static int write_file(struct writer *w, int dirfd, const char *name, const struc
 	entry_fill(w, &now, NULL);
 	entry_xattrs(w, fd);
 	entry_sparse(w, fd, &now);
+	start = position(w);
 	r = archive_result(w, archive_write_header(w->archive, w->entry));
 	if (r != 0)
 		return MIN(r, 0);
+	data = position(w);
 	r = copy_data(w, fd, &now);
 	if (r < 0)
 		return r;
 	r = archive_result(w, archive_write_finish_entry(w->archive));
 	if (r < 0)
 		return r;
+	tell_entry(w, start, data);
 	if (fstat(fd, &after) == 0 &&
 	    (after.st_size != now.st_size ||
 	     memcmp(&after.st_mtim, &now.st_mtim, sizeof(now.st_mtim)) != 0 ||
@@ -316,6 +277,7 @@ static int write_special(struct writer *w, int dirfd, const char *name, const st
 {
 	_cleanup_close_ int fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	char target[TREE_PATH_MAX];
+	uint64_t start;
 	ssize_t n;
 	int r;
 
@@ -335,7 +297,10 @@ static int write_special(struct writer *w, int dirfd, const char *name, const st
 	}
 	if (!hardlink)
 		entry_xattrs(w, fd);
+	start = position(w);
 	r = archive_result(w, archive_write_header(w->archive, w->entry));
+	if (r == 0)
+		tell_entry(w, start, position(w));
 	return MIN(r, 0);
 }
 
@@ -357,14 +322,14 @@ static int write_one(struct writer *w, int dirfd, const char *name, unsigned int
 	if (w->opt->choose) {
 		r = w->opt->choose(w->opt->ctx, (const char *)w->path.data, dirfd, name, &st,
 				   &choice, w->err);
-		if (r < 0 || choice == TREE_SKIP)
+		if (r < 0 || choice == TREE_SKIP || choice == TREE_GONE)
 			return r;
 	}
 	if (S_ISSOCK(st.st_mode)) {
 		note(w, "a socket: tar has no place for it");
 		return 0;
 	}
-	if (choice == TREE_TAKE) {
+	if (choice != TREE_DESCEND) {
 		r = link_find(w, &st, &hardlink);
 		if (r < 0)
 			return r;
@@ -375,7 +340,7 @@ static int write_one(struct writer *w, int dirfd, const char *name, unsigned int
 		if (r < 0)
 			return r;
 	}
-	if (!S_ISDIR(st.st_mode) || st.st_dev != w->dev)
+	if (!S_ISDIR(st.st_mode) || st.st_dev != w->dev || choice == TREE_ALONE)
 		return 0;
 	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NOATIME);
 	if (fd < 0) {
@@ -454,10 +419,27 @@ static void writer_deinit(struct writer *w)
 	if (w->archive)
 		archive_write_free(w->archive);
 	buf_deinit(&w->path);
-	arena_deinit(&w->names);
-	free(w->links);
+	tree_links_deinit(&w->links);
 	free(w->piece);
 	free(w->zeros);
+}
+
+static int writer_end(struct writer *w, int r)
+{
+	if (r >= 0)
+		r = archive_result(w, archive_write_close(w->archive));
+	if (r < 0 && w->archive)
+		archive_write_fail(w->archive); /* else freeing would still write to the sink */
+	return MIN(r, 0);
+}
+
+static int open_top(struct writer *w, int dirfd, int *ret, struct stat *st)
+{
+	*ret = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOATIME);
+	if (*ret < 0 || fstat(*ret, st) < 0)
+		return error_errno(w->err, errno, "cannot open the top of a file tree");
+	w->dev = st->st_dev;
+	return buf_reserve(&w->path, 256, w->err);
 }
 
 int tree_write(int dirfd, const struct tree_write_options *opt, const struct tree_sink *sink,
@@ -468,20 +450,100 @@ int tree_write(int dirfd, const struct tree_write_options *opt, const struct tre
 	struct stat st;
 	int r;
 
-	top = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOATIME);
-	if (top < 0 || fstat(top, &st) < 0)
-		return error_errno(err, errno, "cannot open the top of a file tree");
-	w.dev = st.st_dev;
-	r = writer_open(&w);
+	r = open_top(&w, dirfd, &top, &st);
 	if (r >= 0)
-		r = buf_reserve(&w.path, 256, err);
+		r = writer_open(&w);
 	if (r >= 0 && *opt->prefix)
 		r = write_special(&w, top, ".", &st, NULL);
 	if (r >= 0)
 		r = walk(&w, TAKE_FD(top), 0);
+	return writer_end(&w, r);
+}
+
+/* One path and what is below it. */
+static int write_path(struct writer *w, int top, const struct stat *st, const char *path)
+{
+	_cleanup_close_ int dirfd = -1;
+	char parent[TREE_PATH_MAX];
+	const char *name, *p;
+	unsigned int depth = 0;
+	int r;
+
+	w->path.len = 0;
+	if (!*path)
+		return *w->opt->prefix ? write_special(w, top, ".", st, NULL) : 0;
+	if (!tree_path_ok(path))
+		return 0;
+	name = strrchr(path, '/');
+	snprintf(parent, sizeof(parent), "%.*s", name ? (int)(name - path) : 0, path);
+	for (p = path; *p; p++)
+		depth += *p == '/';
+	dirfd = tree_resolve(top, parent);
+	if (dirfd < 0)
+		return 0;
+	r = buf_append(&w->path, path, strlen(path), w->err);
+	return r < 0 ? r : write_one(w, dirfd, name ? name + 1 : path, depth);
+}
+
+int tree_write_paths(int dirfd, const struct tree_write_options *opt, const char *const *paths,
+		     size_t n_paths, const struct tree_sink *sink, struct error *err)
+{
+	_cleanup_(writer_deinit) struct writer w = { .opt = opt, .sink = sink, .err = err };
+	_cleanup_close_ int top = -1;
+	struct stat st;
+	size_t i;
+	int r;
+
+	r = open_top(&w, dirfd, &top, &st);
 	if (r >= 0)
-		r = archive_result(&w, archive_write_close(w.archive));
-	if (r < 0 && w.archive)
-		archive_write_fail(w.archive); /* else freeing would still write to the sink */
+		r = writer_open(&w);
+	for (i = 0; i < n_paths && r >= 0; i++)
+		r = write_path(&w, top, &st, paths[i]);
+	return writer_end(&w, r);
+}
+
+static int write_given(struct writer *w, const struct tree_file *file)
+{
+	uint64_t off = 0;
+	ssize_t n;
+	int r;
+
+	w->path.len = 0;
+	r = buf_append(&w->path, file->path, strlen(file->path), w->err);
+	if (r < 0)
+		return r;
+	entry_fill(w, &file->st, NULL);
+	entry_xattrs(w, file->fd);
+	r = archive_result(w, archive_write_header(w->archive, w->entry));
+	while (r == 0 && off < (uint64_t)file->st.st_size) {
+		r = op_cancelled(w->opt->op, w->err);
+		if (r < 0)
+			break;
+		n = file->read(file->ctx, off, w->piece,
+			       (size_t)MIN((uint64_t)PIECE, (uint64_t)file->st.st_size - off));
+		if (n <= 0) {
+			note(w, "is not what it was: the rest is zeros");
+			break;
+		}
+		off += (uint64_t)n;
+		n = archive_write_data(w->archive, w->piece, (size_t)n);
+		if (n < 0)
+			r = archive_result(w, (int)n);
+	}
+	if (r == 0)
+		r = archive_result(w, archive_write_finish_entry(w->archive));
 	return MIN(r, 0);
+}
+
+int tree_write_files(const struct tree_write_options *opt, const struct tree_file *files,
+		     size_t n_files, const struct tree_sink *sink, struct error *err)
+{
+	_cleanup_(writer_deinit) struct writer w = { .opt = opt, .sink = sink, .err = err };
+	size_t i;
+	int r;
+
+	r = writer_open(&w);
+	for (i = 0; i < n_files && r >= 0; i++)
+		r = write_given(&w, &files[i]);
+	return writer_end(&w, r);
 }

@@ -33,12 +33,19 @@ enum tree_choice {
 	TREE_TAKE,    /* into the stream, and on into it if it is a directory */
 	TREE_SKIP,    /* neither it nor what is below */
 	TREE_DESCEND, /* a directory: only what is below */
+	TREE_GONE,    /* as TREE_SKIP: the mark of a name that was removed */
+	TREE_ALONE,   /* into the stream, without what is below if it is a directory */
 };
 
 /* Is asked for everything but the top. @path: relative, without "./"; @dirfd, @name: for *at()
  * calls. */
 typedef int tree_choose_fn(void *ctx, const char *path, int dirfd, const char *name,
 			   const struct stat *st, enum tree_choice *ret, struct error *err);
+
+/* Is told where in the stream an entry lies: its header begins at start, its content at data, the
+ * next header at end. */
+typedef void tree_entry_fn(void *ctx, const char *path, uint64_t start, uint64_t data,
+			   uint64_t end);
 
 struct tree_write_options {
 	struct op *op;	    /* for cancelling; may be NULL */
@@ -50,7 +57,8 @@ struct tree_write_options {
 	const char *xattr_skip; /* prefix of extended attributes that are left out, or NULL */
 	tree_choose_fn *choose; /* may be NULL: take everything */
 	tree_note_fn *note;	/* may be NULL */
-	void *ctx;		/* for choose and note */
+	tree_entry_fn *entry;	/* may be NULL */
+	void *ctx;		/* for choose, note and entry */
 };
 
 /*
@@ -61,6 +69,28 @@ struct tree_write_options {
  */
 int tree_write(int dirfd, const struct tree_write_options *opt, const struct tree_sink *sink,
 	       struct error *err) _must_check_;
+
+/*
+ * tree_write_paths - tree_write() of some paths and what is below them; "" is the top itself.
+ * A path that is not there is passed over. choose() is asked for each path but "".
+ */
+int tree_write_paths(int dirfd, const struct tree_write_options *opt, const char *const *paths,
+		     size_t n_paths, const struct tree_sink *sink, struct error *err) _must_check_;
+
+/* A file whose content is not what lies in the tree now. */
+struct tree_file {
+	const char *path;
+	int fd;		/* open for reading: for its extended attributes */
+	struct stat st; /* what the entry says of it; st_size bytes are read */
+	/* Returns how many of len bytes at off it put into data, or -errno; 0: no more. */
+	ssize_t (*read)(void *ctx, uint64_t off, void *data, size_t len);
+	void *ctx;
+};
+
+/* tree_write_files - such files as a tar; one without entries when there are none. Of opt, choose
+ * is not asked. */
+int tree_write_files(const struct tree_write_options *opt, const struct tree_file *files,
+		     size_t n_files, const struct tree_sink *sink, struct error *err) _must_check_;
 
 struct tree_extract_options {
 	struct op *op;	      /* for cancelling; may be NULL */

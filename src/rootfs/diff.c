@@ -10,11 +10,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
 #include "base/cleanup.h"
+#include "object/tree-watch.h"
 #include "rootfs/rootfs.h"
 
 /* File times lag behind the clock by a tick, and a runtime's last preparations may come first. */
@@ -23,24 +26,37 @@
 /* The container decides how many odd files it has; it must not decide how long the record gets. */
 #define NOTES_MAX 1000
 
-struct diff {
+/* A directory that was made anew, and what it hides. */
+struct opaque_dir {
+	struct opaque_dir *next;
+	char *path;
+	bool opaque; /* as it was looked at last */
+	bool fresh;  /* what it hides is not known yet */
+	struct rootfs_removed hidden;
+};
+
+struct rootfs_copy {
 	struct op *op;
 	const struct rootfs *rootfs;
-	struct rootfs_removed *removed;
+	const char *prefix; /* of overlay's attributes */
+	struct tree_rounds *rounds;
+	struct opaque_dir *opaque;
+};
+
+/* Where notes go in the end. */
+struct diff_notes {
 	struct gap_list *gaps;
-	struct rootfs_round *round; /* NULL: everything is written, nothing is kept */
-	const char *prefix;	    /* of overlay's attributes */
-	size_t notes;
+	size_t n;
 	bool no_memory;
 };
 
 static void diff_note(void *ctx, const char *path, const char *text)
 {
-	struct diff *d = ctx;
+	struct diff_notes *notes = ctx;
 
-	if (d->notes++ < NOTES_MAX &&
-	    gap_add(d->gaps, GAP_DEGRADED, "rootfs", 0, path, "%s", text) < 0)
-		d->no_memory = true;
+	if (notes->n++ < NOTES_MAX &&
+	    gap_add(notes->gaps, GAP_DEGRADED, "rootfs", 0, path, "%s", text) < 0)
+		notes->no_memory = true;
 }
 
 static int list_add(struct arena *arena, const char ***list, size_t *n, const char *path,
@@ -59,7 +75,8 @@ static int list_add(struct arena *arena, const char ***list, size_t *n, const ch
 }
 
 /* Has the object the overlay attribute, and does it begin with this letter (0: any value)? */
-static bool marked(const struct diff *d, int dirfd, const char *name, const char *mark, char letter)
+static bool marked(const struct rootfs_copy *d, int dirfd, const char *name, const char *mark,
+		   char letter)
 {
 	char self[64 + NAME_MAX], attr[64], value[8];
 	ssize_t n;
@@ -73,7 +90,7 @@ static bool marked(const struct diff *d, int dirfd, const char *name, const char
 }
 
 /* Is path in one of the layers above the n-th lower one? Then it is dealt with, or there. */
-static bool above(const struct diff *d, const int *lowers, size_t n, const char *path)
+static bool above(const struct rootfs_copy *d, const int *lowers, size_t n, const char *path)
 {
 	_cleanup_close_ int fd = tree_resolve(d->rootfs->dir_fd, path);
 	size_t i;
@@ -90,8 +107,8 @@ static bool above(const struct diff *d, const int *lowers, size_t n, const char 
 }
 
 /* What a lower layer has in a directory that hides it: deleted, all that is not there again. */
-static int hidden_in(struct diff *d, const int *lowers, size_t n, const char *path,
-		     unsigned int depth, struct error *err)
+static int hidden_in(const struct rootfs_copy *d, struct rootfs_removed *to, const int *lowers,
+		     size_t n, const char *path, unsigned int depth, struct error *err)
 {
 	_cleanup_closedir_ DIR *dir = NULL;
 	char child[TREE_PATH_MAX];
@@ -113,28 +130,30 @@ static int hidden_in(struct diff *d, const int *lowers, size_t n, const char *pa
 		    (S_ISCHR(st.st_mode) && st.st_rdev == 0))
 			continue;
 		if (!above(d, lowers, n, child))
-			r = list_add(&d->removed->arena, &d->removed->deleted,
-				     &d->removed->n_deleted, child, err);
+			r = list_add(&to->arena, &to->deleted, &to->n_deleted, child, err);
 		else if (S_ISDIR(st.st_mode))
-			r = hidden_in(d, lowers, n, child, depth + 1, err);
+			r = hidden_in(d, to, lowers, n, child, depth + 1, err);
 	}
 	return r;
 }
 
-static int opaque(struct diff *d, const char *path, struct error *err)
+/* Look again at what an opaque directory hides. */
+static int opaque_look(struct rootfs_copy *d, struct opaque_dir *dir, struct error *err)
 {
 	const struct rootfs *rootfs = d->rootfs;
-	int lowers[ROOTFS_LOWERS_MAX], r;
+	int lowers[ROOTFS_LOWERS_MAX], r = 0;
 	size_t i;
 
-	r = list_add(&d->removed->arena, &d->removed->opaque, &d->removed->n_opaque, path, err);
+	rootfs_removed_deinit(&dir->hidden);
+	dir->fresh = false;
 	for (i = 0; i < rootfs->n_lowers && r >= 0; i++) {
 		lowers[i] = open(rootfs->lowers[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (lowers[i] >= 0)
-			r = hidden_in(d, lowers, i, path, 0, err);
+			r = hidden_in(d, &dir->hidden, lowers, i, dir->path, 0, err);
 		else
-			diff_note(d, path,
-				  "what it hides is not known: a lower layer is out of sight");
+			tree_rounds_note(d->rounds, dir->path,
+					 "what it hides is not known: a lower layer is out of "
+					 "sight");
 	}
 	while (i-- > 0)
 		if (lowers[i] >= 0)
@@ -142,10 +161,47 @@ static int opaque(struct diff *d, const char *path, struct error *err)
 	return r;
 }
 
+/* After a round: what opaque directories hide may have come back, or be hidden now. */
+static int opaque_look_all(struct rootfs_copy *d, struct error *err)
+{
+	struct opaque_dir *dir;
+	int r = 0;
+
+	for (dir = d->opaque; dir && r >= 0; dir = dir->next)
+		if (dir->opaque && tree_rounds_has(d->rounds, dir->path) &&
+		    (dir->fresh || tree_rounds_touched(d->rounds, dir->path)))
+			r = opaque_look(d, dir, err);
+	return r;
+}
+
+static int opaque_note(struct rootfs_copy *d, const char *path, bool opaque, struct error *err)
+{
+	struct opaque_dir *dir;
+
+	for (dir = d->opaque; dir && strcmp(dir->path, path) != 0; dir = dir->next)
+		;
+	if (dir)
+		dir->opaque = opaque;
+	if (dir || !opaque)
+		return 0;
+	dir = calloc(1, sizeof(*dir));
+	if (!dir)
+		return error_nomem(err);
+	dir->path = strdup(path);
+	if (!dir->path) {
+		free(dir);
+		return error_nomem(err);
+	}
+	dir->opaque = dir->fresh = true;
+	dir->next = d->opaque;
+	d->opaque = dir;
+	return 0;
+}
+
 static int choose_overlay(void *ctx, const char *path, int dirfd, const char *name,
 			  const struct stat *st, enum tree_choice *ret, struct error *err)
 {
-	struct diff *d = ctx;
+	struct rootfs_copy *d = ctx;
 	bool whiteout = S_ISCHR(st->st_mode) && st->st_rdev == 0;
 
 	*ret = TREE_TAKE;
@@ -153,24 +209,23 @@ static int choose_overlay(void *ctx, const char *path, int dirfd, const char *na
 	if (!whiteout && S_ISREG(st->st_mode) && st->st_size == 0)
 		whiteout = marked(d, dirfd, name, "whiteout", 0);
 	if (whiteout) {
-		*ret = TREE_SKIP;
-		return list_add(&d->removed->arena, &d->removed->deleted, &d->removed->n_deleted,
-				path, err);
+		*ret = TREE_GONE;
+		return 0;
 	}
 	if (S_ISREG(st->st_mode) && marked(d, dirfd, name, "metacopy", 0)) {
 		*ret = TREE_SKIP;
-		diff_note(d, path,
-			  "only its attributes were changed (metacopy): they are not captured");
+		tree_rounds_note(
+			d->rounds, path,
+			"only its attributes were changed (metacopy): they are not captured");
 		return 0;
 	}
 	if (!S_ISDIR(st->st_mode))
 		return 0;
 	if (marked(d, dirfd, name, "redirect", 0))
-		diff_note(d, path,
-			  "the directory was renamed: what it has from the base is not captured");
-	if (marked(d, dirfd, name, "opaque", 'y'))
-		return opaque(d, path, err);
-	return 0;
+		tree_rounds_note(
+			d->rounds, path,
+			"the directory was renamed: what it has from the base is not captured");
+	return opaque_note(d, path, marked(d, dirfd, name, "opaque", 'y'), err);
 }
 
 static bool since(const struct timespec *t, const struct timespec *start)
@@ -183,7 +238,7 @@ static bool since(const struct timespec *t, const struct timespec *start)
 static int choose_plain(void *ctx, const char *path, int dirfd, const char *name,
 			const struct stat *st, enum tree_choice *ret, struct error *err)
 {
-	struct diff *d = ctx;
+	struct rootfs_copy *d = ctx;
 
 	if (since(&st->st_ctim, &d->rootfs->since) || since(&st->st_mtim, &d->rootfs->since))
 		*ret = TREE_TAKE;
@@ -192,99 +247,202 @@ static int choose_plain(void *ctx, const char *path, int dirfd, const char *name
 	return 0;
 }
 
-static bool forced(const struct rootfs_round *round, const char *path)
+/*
+ * On overlay the writes go to the upper directory by the kernel's own hand. Not every kernel tells
+ * of them there: a small overlay of our own, which nobody else sees, shows whether this one does.
+ */
+static int told_of_write(void *ctx, const char *path, unsigned int changes, struct error *err)
 {
+	bool *told = ctx;
+
+	*told |= !strcmp(path, "f") && changes & TREE_CHANGED;
+	return 0;
+}
+
+static int own_tmpfs(void)
+{
+	_cleanup_close_ int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
+
+	if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -1;
+	return fsmount(fs, FSMOUNT_CLOEXEC, 0);
+}
+
+static int own_overlay(int tmpfs)
+{
+	static const char *const parts[] = { "lowerdir", "upperdir", "workdir" };
+	_cleanup_close_ int fs = fsopen("overlay", FSOPEN_CLOEXEC);
+	char path[64];
 	size_t i;
 
-	for (i = 0; i < round->n_force; i++)
-		if (strcmp(round->force[i], path) == 0)
-			return true;
-	return false;
+	for (i = 0; i < ARRAY_SIZE(parts); i++) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", tmpfs, parts[i]);
+		if (mkdirat(tmpfs, parts[i], 0700) < 0 ||
+		    fsconfig(fs, FSCONFIG_SET_STRING, parts[i], path, 0) < 0)
+			return -1;
+	}
+	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -1;
+	return fsmount(fs, FSMOUNT_CLOEXEC, 0);
 }
 
-/* What the diff consists of, and of that, what this round has to write. */
-static int choose(void *ctx, const char *path, int dirfd, const char *name, const struct stat *st,
-		  enum tree_choice *ret, struct error *err)
+static bool overlay_tells(void)
 {
-	struct diff *d = ctx;
-	struct rootfs_round *round = d->round;
+	_cleanup_close_ int tmpfs = own_tmpfs();
+	_cleanup_close_ int overlay = tmpfs >= 0 ? own_overlay(tmpfs) : -1;
+	_cleanup_close_ int upper =
+		overlay >= 0 ? openat(tmpfs, "upperdir", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	_cleanup_close_ int file = -1;
+	struct tree_watch *watch = NULL;
+	bool told = false;
+
+	if (upper < 0 || tree_watch_new(upper, &watch) < 0)
+		return false;
+	file = openat(overlay, "f", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	if (file < 0 || tree_watch_read(watch, told_of_write, &told, NULL) != 0)
+		goto out;
+	told = false;
+	if (write(file, "x", 1) != 1 || tree_watch_read(watch, told_of_write, &told, NULL) != 0)
+		told = false;
+out:
+	tree_watch_free(watch);
+	return told;
+}
+
+int rootfs_copy_new(struct op *op, const struct rootfs *rootfs, int spill_dir,
+		    struct rootfs_copy **ret, struct error *err)
+{
+	struct rootfs_copy *copy = calloc(1, sizeof(*copy));
+	struct tree_rounds_options opt = {
+		.op = op,
+		.dirfd = rootfs->dir_fd,
+		.prefix = "",
+		.watch = rootfs->kind != ROOTFS_OVERLAY || overlay_tells(),
+		.spill_dir = spill_dir,
+		.choose = rootfs->kind == ROOTFS_OVERLAY ? choose_overlay : choose_plain,
+		.ctx = copy,
+	};
+	int r = 0;
+
+	if (!copy)
+		return error_nomem(err);
+	copy->op = op;
+	copy->rootfs = rootfs;
+	copy->prefix = rootfs->userxattr ? "user.overlay." : "trusted.overlay.";
+	opt.xattr_skip = copy->prefix;
+	if (rootfs->dir_fd >= 0)
+		r = tree_rounds_new(&opt, &copy->rounds, err);
+	if (r < 0)
+		rootfs_copy_free(copy);
+	else
+		*ret = copy;
+	return r;
+}
+
+void rootfs_copy_free(struct rootfs_copy *copy)
+{
+	struct opaque_dir *dir, *next;
+
+	if (!copy)
+		return;
+	for (dir = copy->opaque; dir; dir = next) {
+		next = dir->next;
+		rootfs_removed_deinit(&dir->hidden);
+		free(dir->path);
+		free(dir);
+	}
+	tree_rounds_free(copy->rounds);
+	free(copy);
+}
+
+static int while_reading(const struct rootfs_copy *copy, int r, struct error *err)
+{
+	return r >= 0 ? 0
+		      : error_while(err, r, "reading the container's files in %s",
+				    copy->rootfs->upper ?: copy->rootfs->path);
+}
+
+int rootfs_copy_round(struct rootfs_copy *copy, struct error *err)
+{
+	int r = copy->rounds ? tree_rounds_settle(copy->rounds, err) : 0;
+
+	if (r >= 0)
+		r = opaque_look_all(copy, err);
+	return while_reading(copy, r, err);
+}
+
+int rootfs_copy_last(struct rootfs_copy *copy, const struct tree_written *written, size_t n_written,
+		     struct error *err)
+{
+	int r = copy->rounds ? tree_rounds_last(copy->rounds, written, n_written, err) : 0;
+
+	if (r >= 0)
+		r = opaque_look_all(copy, err);
+	return while_reading(copy, r, err);
+}
+
+static int removed_add(void *ctx, const char *path, struct error *err)
+{
+	struct rootfs_removed *removed = ctx;
+
+	return list_add(&removed->arena, &removed->deleted, &removed->n_deleted, path, err);
+}
+
+static int removed_collect(const struct rootfs_copy *copy, struct rootfs_removed *removed,
+			   struct error *err)
+{
+	const struct opaque_dir *dir;
+	size_t i;
 	int r;
 
-	if (d->rootfs->kind == ROOTFS_OVERLAY)
-		r = choose_overlay(ctx, path, dirfd, name, st, ret, err);
-	else
-		r = choose_plain(ctx, path, dirfd, name, st, ret, err);
-	if (r < 0 || !round || *ret != TREE_TAKE)
-		return r;
-	if (!round->since.tv_sec || since(&st->st_ctim, &round->since) ||
-	    since(&st->st_mtim, &round->since) || forced(round, path))
-		return 0;
-	*ret = S_ISDIR(st->st_mode) ? TREE_DESCEND : TREE_SKIP;
-	return list_add(&round->arena, &round->kept, &round->n_kept, path, err);
+	r = tree_rounds_gone(copy->rounds, removed_add, removed, err);
+	for (dir = copy->opaque; dir && r >= 0; dir = dir->next) {
+		if (!dir->opaque || !tree_rounds_has(copy->rounds, dir->path))
+			continue;
+		r = list_add(&removed->arena, &removed->opaque, &removed->n_opaque, dir->path, err);
+		for (i = 0; i < dir->hidden.n_deleted && r >= 0; i++)
+			r = removed_add(removed, dir->hidden.deleted[i], err);
+	}
+	return r;
 }
 
-static int by_name(const void *a, const void *b)
+int rootfs_copy_write(struct rootfs_copy *copy, const struct tree_sink *sink,
+		      struct rootfs_removed *removed, struct gap_list *gaps, struct error *err)
 {
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
+	static const unsigned char end[1024]; /* a tar without entries */
+	struct diff_notes notes = { .gaps = gaps };
+	int r;
 
-void rootfs_round_deinit(struct rootfs_round *round)
-{
-	arena_deinit(&round->arena);
-	*round = ROOTFS_ROUND_INIT;
-}
-
-bool rootfs_round_keeps(const struct rootfs_round *round, const char *path)
-{
-	return round->n_kept &&
-	       bsearch(&path, round->kept, round->n_kept, sizeof(*round->kept), by_name);
+	if (!copy->rounds)
+		return sink->write(sink->ctx, end, sizeof(end), err);
+	if (copy->rootfs->kind == ROOTFS_PLAIN &&
+	    gap_add(gaps, GAP_COSMETIC, "rootfs", 0, copy->rootfs->path,
+		    "not an overlay: files that were deleted since the start leave no trace") < 0)
+		return error_nomem(err);
+	r = tree_rounds_write(copy->rounds, sink, err);
+	if (r >= 0)
+		r = removed_collect(copy, removed, err);
+	if (r < 0)
+		return while_reading(copy, r, err);
+	tree_rounds_notes(copy->rounds, diff_note, &notes);
+	if (notes.n > NOTES_MAX &&
+	    gap_add(gaps, GAP_DEGRADED, "rootfs", 0, copy->rootfs->path,
+		    "%zu more files are not as they were", notes.n - NOTES_MAX) < 0)
+		notes.no_memory = true;
+	return notes.no_memory ? error_nomem(err) : 0;
 }
 
 int rootfs_diff_write(struct op *op, const struct rootfs *rootfs, const struct tree_sink *sink,
 		      struct rootfs_removed *removed, struct gap_list *gaps, struct error *err)
 {
-	return rootfs_diff_round(op, rootfs, sink, NULL, removed, gaps, err);
-}
-
-int rootfs_diff_round(struct op *op, const struct rootfs *rootfs, const struct tree_sink *sink,
-		      struct rootfs_round *round, struct rootfs_removed *removed,
-		      struct gap_list *gaps, struct error *err)
-{
-	struct diff d = { .op = op,
-			  .rootfs = rootfs,
-			  .removed = removed,
-			  .gaps = gaps,
-			  .round = round,
-			  .prefix = rootfs->userxattr ? "user.overlay." : "trusted.overlay." };
-	struct tree_write_options opt = {
-		.op = op,
-		.prefix = "",
-		.gzip = -1,
-		.xattr_skip = d.prefix,
-		.choose = choose,
-		.note = diff_note,
-		.ctx = &d,
-	};
-	static const unsigned char end[1024]; /* a tar without entries */
+	struct rootfs_copy *copy = NULL;
 	int r;
 
-	if (rootfs->dir_fd < 0)
-		return sink->write(sink->ctx, end, sizeof(end), err);
-	if (rootfs->kind == ROOTFS_PLAIN &&
-	    gap_add(gaps, GAP_COSMETIC, "rootfs", 0, rootfs->path,
-		    "not an overlay: files that were deleted since the start leave no trace") < 0)
-		return error_nomem(err);
-	r = tree_write(rootfs->dir_fd, &opt, sink, err);
-	if (d.notes > NOTES_MAX &&
-	    gap_add(gaps, GAP_DEGRADED, "rootfs", 0, rootfs->path,
-		    "%zu more files are not as they were", d.notes - NOTES_MAX) < 0)
-		d.no_memory = true;
-	if (r >= 0 && d.no_memory)
-		r = error_nomem(err);
-	if (round && round->n_kept)
-		qsort(round->kept, round->n_kept, sizeof(*round->kept), by_name);
-	if (r < 0)
-		return error_while(err, r, "reading the container's files in %s",
-				   rootfs->upper ?: rootfs->path);
-	return 0;
+	r = rootfs_copy_new(op, rootfs, -1, &copy, err);
+	if (r >= 0)
+		r = rootfs_copy_round(copy, err);
+	if (r >= 0)
+		r = rootfs_copy_write(copy, sink, removed, gaps, err);
+	rootfs_copy_free(copy);
+	return r;
 }

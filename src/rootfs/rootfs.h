@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 #include "image/gap.h"
-#include "object/tree.h"
+#include "object/tree-rounds.h"
 
 #define ROOTFS_LOWERS_MAX 512
 
@@ -77,29 +77,29 @@ int rootfs_diff_write(struct op *op, const struct rootfs *rootfs, const struct t
 		      struct error *err) _must_check_;
 
 /*
- * A walk over the container's files in two rounds: the first while it runs, the second, short one
- * while it stands still. What the second finds unchanged is taken from the first.
+ * The container's files of one instant, copied in rounds (object/tree-rounds.h): the first one
+ * copies all, the last one, in the stop, what changed since the one before.
  */
-struct rootfs_round {
-	struct arena arena;
-	struct timespec since;	  /* only what changed since then is written; zero: everything */
-	const char *const *force; /* paths that are written whatever their times say: somebody may
-				   * be writing them through a mapping. Borrowed */
-	size_t n_force;
-	const char **kept; /* what was there, and not written: sorted when the walk is over */
-	size_t n_kept;
-};
+struct rootfs_copy;
 
-#define ROOTFS_ROUND_INIT ((struct rootfs_round){ 0 })
-void rootfs_round_deinit(struct rootfs_round *round);
+/* rootfs_copy_new - watching begins, nothing is copied yet.
+ * @rootfs: borrowed; @spill_dir: where unnamed files can be made, borrowed
+ * *ret: the caller's, for rootfs_copy_free(). */
+int rootfs_copy_new(struct op *op, const struct rootfs *rootfs, int spill_dir,
+		    struct rootfs_copy **ret, struct error *err) _must_check_;
+void rootfs_copy_free(struct rootfs_copy *copy); /* accepts NULL */
 
-/* rootfs_diff_round - rootfs_diff_write() of what round asks for; fills round->kept. */
-int rootfs_diff_round(struct op *op, const struct rootfs *rootfs, const struct tree_sink *sink,
-		      struct rootfs_round *round, struct rootfs_removed *removed,
-		      struct gap_list *gaps, struct error *err) _must_check_;
+/* rootfs_copy_round - while the container runs, as often as wanted. */
+int rootfs_copy_round(struct rootfs_copy *copy, struct error *err) _must_check_;
 
-/* rootfs_round_keeps - is the entry that an earlier round wrote for this path still good? */
-bool rootfs_round_keeps(const struct rootfs_round *round, const char *path);
+/* rootfs_copy_last - in the stop. @written: files that somebody may be writing. */
+int rootfs_copy_last(struct rootfs_copy *copy, const struct tree_written *written, size_t n_written,
+		     struct error *err) _must_check_;
+
+/* rootfs_copy_write - after the thaw; what is written as by rootfs_diff_write(). */
+int rootfs_copy_write(struct rootfs_copy *copy, const struct tree_sink *sink,
+		      struct rootfs_removed *removed, struct gap_list *gaps,
+		      struct error *err) _must_check_;
 
 /* rootfs_removed_json - the deleted paths as a JSON list of strings ("/etc/x"): the content of
  * deleted.files. Appends to buf. */
