@@ -14,7 +14,7 @@
 #include "base/fd.h"
 #include "memory/page-state.h"
 
-#define CHUNK 256U /* pages moved at a time */
+#define CHUNK 128U /* pages moved at a time */
 
 struct move {
 	uint64_t from, to, n;

@@ -14,7 +14,7 @@
 #include "memory/page-state.h"
 
 #define TAR_BLOCK 512U
-#define SPILL_MIN 16384U /* pages that the main zone may outgrow what was expected, at least */
+#define SPILL_MIN 256U /* pages that the main zone may outgrow what was expected, at least */
 
 /* Where the data of the first member will begin whose header stands at offset: on a page, after a
  * header of one block, or of three when it has to be stretched. */

@@ -25,9 +25,9 @@
 
 #define PAGE   ((size_t)AMBER_PAGE_SIZE)
 #define SPACES 5
-#define PAGES  300 /* of each space */
+#define PAGES  500 /* of each space */
 #define ROUNDS 6
-#define SEEDS  150
+#define SEEDS  120
 
 enum { ABSENT, CLEAN, DIRTY };
 
@@ -118,7 +118,7 @@ static void live(struct model *m, struct model_space *space)
 
 	while (turns-- > 0) {
 		at = dice(m, PAGES);
-		n = 1 + dice(m, dice(m, 4) ? 3 : 120);
+		n = 1 + dice(m, dice(m, 4) ? 3 : 400);
 		what = (int)dice(m, 5);
 		for (; n > 0 && at < PAGES; n--, at++) {
 			if (what == 0) {
@@ -286,7 +286,7 @@ static void idle_moves_nothing(void **state)
 	size_t i, p;
 
 	(void)state;
-	model_init(&m, 1, 1 << 20);
+	model_init(&m, 1, SPACES * PAGES * PAGE);
 	m.random = 0; /* headers of one page */
 	for (i = 0; i < SPACES; i++) {
 		for (p = 0; p < PAGES; p += 1 + p % 3) {
