@@ -60,9 +60,14 @@ static int capture_zombie(struct capture *cap, struct task *task, Img__Core **re
 	return add_core(cap, task->ns_pid, core, err);
 }
 
-/* All questions of one session: the process's when it is the leader's, and the thread's. */
+/* What the kinds keep between asking and taking, for one thread; of the process with the leader's.
+ */
+struct answers {
+	void *task[KINDS_MAX], *thread[KINDS_MAX];
+};
+
 static int ask_all(struct capture *cap, struct task_capture *tc, size_t thread, struct script *s,
-		   void **task_states, void **thread_states, struct error *err)
+		   struct answers *answers, struct error *err)
 {
 	const struct task_kind *kind;
 	size_t i;
@@ -71,9 +76,9 @@ static int ask_all(struct capture *cap, struct task_capture *tc, size_t thread, 
 	for (i = 0; (kind = task_kinds[i]) && i < KINDS_MAX; i++) {
 		r = 0;
 		if (thread == 0 && kind->ask)
-			r = kind->ask(cap, tc, s, &task_states[i], err);
+			r = kind->ask(cap, tc, s, &answers->task[i], err);
 		if (r == 0 && kind->ask_thread)
-			r = kind->ask_thread(cap, tc, thread, s, &thread_states[i], err);
+			r = kind->ask_thread(cap, tc, thread, s, &answers->thread[i], err);
 		if (r < 0)
 			return r;
 	}
@@ -81,7 +86,7 @@ static int ask_all(struct capture *cap, struct task_capture *tc, size_t thread, 
 }
 
 static int take_all(struct capture *cap, struct task_capture *tc, size_t thread, struct script *s,
-		    void **task_states, void **thread_states, struct error *err)
+		    const struct answers *answers, struct error *err)
 {
 	const struct task_kind *kind;
 	size_t i;
@@ -90,49 +95,73 @@ static int take_all(struct capture *cap, struct task_capture *tc, size_t thread,
 	for (i = 0; (kind = task_kinds[i]) && i < KINDS_MAX; i++) {
 		r = 0;
 		if (kind->take_thread)
-			r = kind->take_thread(cap, tc, thread, s, thread_states[i], err);
+			r = kind->take_thread(cap, tc, thread, s, answers->thread[i], err);
 		if (r == 0 && thread == 0 && kind->take)
-			r = kind->take(cap, tc, s, task_states[i], err);
+			r = kind->take(cap, tc, s, answers->task[i], err);
 		if (r < 0)
 			return error_while(err, r, "capturing %s of task %d", kind->name,
 					   tc->task->pid);
 	}
-	return 0;
+	return add_core(cap, tc->task->threads[thread].ns_tid, tc->thread_cores[thread], err);
 }
 
-static int capture_thread(struct capture *cap, struct task_capture *tc, size_t thread,
-			  struct script *s, struct error *err)
+/* The session goes on with one more thread. Returns 1 when the run must be made first. */
+static int join(struct script *s, struct thread *thread, bool first, struct error *err)
 {
-	void *task_states[KINDS_MAX] = { 0 }, *thread_states[KINDS_MAX] = { 0 };
+	struct error local = ERROR_INIT;
 	int r;
 
-	r = ask_all(cap, tc, thread, s, task_states, thread_states, err);
-	if (r == 0)
-		r = script_run(s, err);
-	if (r == 0)
-		r = take_all(cap, tc, thread, s, task_states, thread_states, err);
+	r = script_also(s, thread, &local);
+	if (r == -EOPNOTSUPP && first)
+		return script_move(s, thread, err);
+	if ((r == -EOPNOTSUPP || r == -ENOSPC) && !first)
+		return 1;
+	if (r < 0 && err)
+		*err = local;
 	return r;
 }
 
-/* One session for the whole process, which moves from thread to thread. */
+/* As many threads as can be asked in one run, from @first on; *ret_next = the first one left. */
+static int capture_some(struct capture *cap, struct task_capture *tc, struct script *s,
+			size_t first, struct answers *answers, size_t *ret_next, struct error *err)
+{
+	struct task *task = tc->task;
+	size_t i, next;
+	int r = 0;
+
+	if (first)
+		script_reset(s);
+	for (next = first; next < task->n_threads; next++) {
+		if (next)
+			r = join(s, &task->threads[next], next == first, err);
+		if (r == 1)
+			break;
+		if (r == 0)
+			r = ask_all(cap, tc, next, s, &answers[next], err);
+		if (r < 0)
+			return r;
+	}
+	r = script_run(s, err);
+	for (i = first; r == 0 && i < next; i++)
+		r = take_all(cap, tc, i, s, &answers[i], err);
+	*ret_next = next;
+	return r;
+}
+
+/* One session for the whole process. */
 static int capture_threads(struct capture *cap, struct task_capture *tc, struct error *err)
 {
 	struct task *task = tc->task;
 	_cleanup_script_ struct script *s = NULL;
-	size_t i;
+	_cleanup_free_ struct answers *answers = calloc(task->n_threads, sizeof(*answers));
+	size_t next = 0;
 	int r;
 
+	if (!answers)
+		return error_nomem(err);
 	r = script_begin(cap->op, cap->tree, &task->threads[0], true, &s, err);
-	for (i = 0; r == 0 && i < task->n_threads; i++) {
-		if (i > 0) {
-			script_reset(s);
-			r = script_move(s, &task->threads[i], err);
-		}
-		if (r == 0)
-			r = capture_thread(cap, tc, i, s, err);
-		if (r == 0)
-			r = add_core(cap, task->threads[i].ns_tid, tc->thread_cores[i], err);
-	}
+	while (r == 0 && next < task->n_threads)
+		r = capture_some(cap, tc, s, next, answers, &next, err);
 	return r < 0 ? r : script_end(&s, err);
 }
 

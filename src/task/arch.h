@@ -42,7 +42,8 @@ uint64_t arch_sp(const struct user_regs_struct *regs);
 uint64_t arch_tls(const struct user_regs_struct *regs);
 void arch_set_ip(struct user_regs_struct *regs, uint64_t ip);
 
-/* arch_arg, arch_set_arg - an argument of the call that was interrupted or is to be made, 0 to 5. */
+/* arch_arg, arch_set_arg - an argument of the call that was interrupted or is to be made, 0 to 5.
+ */
 uint64_t arch_arg(const struct user_regs_struct *regs, int arg);
 void arch_set_arg(struct user_regs_struct *regs, int arg, uint64_t value);
 
@@ -114,18 +115,30 @@ struct loop_header {
 	uint64_t
 		home_frame; /* stack pointer for rt_sigreturn, 0 = go home by the registers below */
 	uint64_t mask;	    /* signal mask at home */
+	uint64_t tail;	    /* address of its arch_loop_tail() */
 	struct user_regs_struct home;
 };
 
 extern const unsigned char arch_loop[], arch_loop_entry[], arch_loop_trap[], arch_loop_end[];
 
 /*
+ * arch_loop_tail - the last instructions of a way home by registers, one for each thread: when all
+ * registers are the program's again, only the place of an instruction can tell where to go.
+ * @at: the address where tail will lie, in the page of the loop
+ * @header: address of the thread's struct loop_header
+ */
+#define ARCH_TAIL_BYTES 16
+void arch_loop_tail(unsigned char tail[ARCH_TAIL_BYTES], uint64_t at, uint64_t header);
+
+/*
  * arch_loop_enter - registers that start a run.
- * @code: address of the page with the loop; header and data follow it
+ * @code: address of the page with the loop; data follow it
+ * @header: address of the thread's struct loop_header
  * @rw_size: bytes behind the code page that the loop first makes writable, 0 = they are
  * @heal: the calls on the way home, when nobody traces us any more; 0 = none
  */
-void arch_loop_enter(struct user_regs_struct *regs, uint64_t code, uint64_t rw_size, uint64_t heal);
+void arch_loop_enter(struct user_regs_struct *regs, uint64_t code, uint64_t header,
+		     uint64_t rw_size, uint64_t heal);
 
 /* arch_loop_current - address of the loop_call being made; arch_loop_error - of making memory
  * writable. */

@@ -31,7 +31,7 @@ static uint64_t bit(int signal)
 }
 
 /* A signal that the task drops when nobody traces it; while we do, it stops the thread. */
-static int choose_trap(const struct thread *thread)
+int borrow_choose_trap(const struct thread *thread)
 {
 	static const int ignored_by_default[] = { SIGWINCH, SIGURG, SIGCHLD };
 	const struct task *task = thread->task;
@@ -69,17 +69,17 @@ static uint64_t way_place(const struct thread *thread, const struct proc_maps *m
  * Registers with which the thread can be run on by itself, when the kernel's own restart is no
  * longer there. rt_sigreturn forgets what a timed wait has still to wait for; a jump does not.
  */
-static void home_registers(const struct script *s, bool by_jump, struct user_regs_struct *ret)
+static void home_registers(const struct borrowed *b, bool by_jump, struct user_regs_struct *ret)
 {
 	long nr;
 
-	*ret = s->home;
+	*ret = b->home;
 	switch (-arch_interrupted(ret, &nr)) {
 	case KERNEL_ERESTART_RESTARTBLOCK:
 		if (by_jump)
 			arch_redo_restart(ret);
 		else
-			arch_redo(ret, s->thread->restarted_nr);
+			arch_redo(ret, b->thread->restarted_nr);
 		break;
 	case KERNEL_ERESTARTSYS:
 	case KERNEL_ERESTARTNOINTR:
@@ -91,18 +91,20 @@ static void home_registers(const struct script *s, bool by_jump, struct user_reg
 	}
 }
 
-static void fill_header(struct script *s)
+void borrow_fill_header(struct script *s, const struct borrowed *b)
 {
-	struct loop_header *header = session_header(s);
+	struct loop_header *header = (struct loop_header *)(s->shadow + b->header);
+	bool by_frames = b == &s->own && s->way.bytes.len;
 
-	header->first = 0;
-	header->home_frame = s->way.bytes.len ? s->way.home_frame : 0;
-	header->mask = s->home_mask;
-	home_registers(s, true, &header->home);
-	header->trap[0] = s->trap_signal ? SYS_tgkill : SYS_getpid;
-	header->trap[1] = (uint64_t)s->thread->task->ns_pid;
-	header->trap[2] = (uint64_t)s->thread->ns_tid;
-	header->trap[3] = (uint64_t)s->trap_signal;
+	header->first = b->first ? session_remote(s, b->first) : 0;
+	header->home_frame = by_frames ? s->way.home_frame : 0;
+	header->mask = b->home_mask;
+	header->tail = session_tail(s, b);
+	home_registers(b, true, &header->home);
+	header->trap[0] = b->trap_signal ? SYS_tgkill : SYS_getpid;
+	header->trap[1] = (uint64_t)b->thread->task->ns_pid;
+	header->trap[2] = (uint64_t)b->thread->ns_tid;
+	header->trap[3] = (uint64_t)b->trap_signal;
 }
 
 /* Write the way home below the stack, what is there kept. Nothing points at it yet. */
@@ -111,17 +113,17 @@ static int lay_way(struct script *s, struct bytes xstate, uint64_t end, struct e
 	struct user_regs_struct home;
 	struct arch_way_home_plan plan = { .home = &home,
 					   .end = end,
-					   .mask = s->home_mask,
+					   .mask = s->own.home_mask,
 					   .xstate = xstate,
 					   .layout = &s->xstate,
 					   .call = s->gadgets.at[ARCH_GADGET_CALL],
 					   .sigreturn = s->gadgets.at[ARCH_GADGET_SIGRETURN],
 					   .scratch = s->code,
 					   .scratch_size = s->size };
-	pid_t pid = s->thread->task->pid;
+	pid_t pid = s->own.thread->task->pid;
 	int r;
 
-	home_registers(s, false, &home);
+	home_registers(&s->own, false, &home);
 	r = arch_way_home(&plan, &s->way, err);
 	if (r < 0)
 		return r;
@@ -140,41 +142,41 @@ static int take_up_way(struct script *s, struct error *err)
 	int r = 0;
 
 	if (s->below_stack.len)
-		r = process_vm_write(s->thread->task->pid, s->way.addr, s->below_stack.data,
+		r = process_vm_write(s->own.thread->task->pid, s->way.addr, s->below_stack.data,
 				     s->below_stack.len, err);
 	s->below_stack.len = s->way.bytes.len = 0;
 	return r;
 }
 
-static int suspend_seccomp(struct script *s, struct error *err)
+int borrow_seccomp(struct script *s, struct borrowed *b, struct error *err)
 {
 	unsigned long options = s->adopted ? TRACE_PUPPET : TRACE_VICTIM;
 	int r;
 
-	if (!s->adopted && !s->thread->seccomp)
+	if (!s->adopted && !b->thread->seccomp)
 		return 0;
-	r = trace_options(s->thread->tid, options | PTRACE_O_SUSPEND_SECCOMP);
-	s->suspended = r == 0;
+	r = trace_options(b->thread->tid, options | PTRACE_O_SUSPEND_SECCOMP);
+	b->suspended = r == 0;
 	if (r == 0 || s->adopted)
 		return 0;
 	return error_hint(err,
 			  error_errno(err, -r, "suspending the seccomp filter of task %d (%s)",
-				      s->thread->task->pid, s->thread->task->comm),
+				      b->thread->task->pid, b->thread->task->comm),
 			  "run amber with CAP_SYS_ADMIN and without a seccomp filter of its own");
 }
 
-/* Mask and registers as they were; the rest of the session is over. */
-static int go_home(struct script *s, struct error *err)
+int borrow_go_home(struct script *s, struct borrowed *b, struct error *err)
 {
 	int r;
 
 	/* Until the registers are set the way home is still there, and brings the mask too. */
-	r = regs_set_sigmask(s->thread, s->home_mask, err);
+	r = regs_set_sigmask(b->thread, b->home_mask, err);
 	if (r == 0)
-		r = regs_set(s->thread, &s->home, err);
-	if (r == 0 && s->suspended)
-		r = trace_options(s->thread->tid, s->adopted ? TRACE_PUPPET : TRACE_VICTIM);
-	s->thread->script = false;
+		r = regs_set(b->thread, &b->home, err);
+	if (r == 0 && b->suspended)
+		r = trace_options(b->thread->tid, s->adopted ? TRACE_PUPPET : TRACE_VICTIM);
+	b->suspended = false;
+	b->thread->script = false;
 	return r;
 }
 
@@ -190,7 +192,7 @@ static int map_scratch(struct script *s, int64_t *ret_result, struct error *err)
 	bool way = s->way.bytes.len > 0;
 
 	return run_call(s, s->gadgets.at[way ? ARCH_GADGET_CALL : ARCH_GADGET_SYSCALL],
-			way ? s->way.undo : arch_sp(&s->home), SYS_mmap, args, ret_result, err);
+			way ? s->way.undo : arch_sp(&s->own.home), SYS_mmap, args, ret_result, err);
 }
 
 static int borrow(struct script *s, struct bytes xstate, uint64_t way, struct error *err)
@@ -201,22 +203,22 @@ static int borrow(struct script *s, struct bytes xstate, uint64_t way, struct er
 	if (way)
 		r = lay_way(s, xstate, way, err);
 	if (r == 0)
-		r = suspend_seccomp(s, err);
+		r = borrow_seccomp(s, &s->own, err);
 	if (r == 0) {
-		s->thread->script = true;
+		s->own.thread->script = true;
 		r = map_scratch(s, &result, err);
 	}
 	if (r == 0 && result != (int64_t)s->code)
 		r = error_errno(err, result < 0 ? (int)-result : EEXIST,
 				"mapping %zu bytes of scratch memory in task %d (%s)", s->size,
-				s->thread->task->pid, s->thread->task->comm);
+				s->own.thread->task->pid, s->own.thread->task->comm);
 	if (r < 0) {
-		if (s->thread->script)
-			(void)go_home(s, NULL);
+		if (s->own.thread->script)
+			(void)borrow_go_home(s, &s->own, NULL);
 		(void)take_up_way(s, NULL);
 		return r;
 	}
-	fill_header(s);
+	borrow_fill_header(s, &s->own);
 	/* Without a way home on the stack, stand where the loop's own way begins as soon as it is
 	 * there. */
 	return way ? 0 : session_park(s, err);
@@ -231,11 +233,11 @@ static int meet(struct script *s, struct thread *thread, struct buf *xstate, uin
 
 	if (r < 0)
 		return r;
-	s->thread = thread;
-	settle_home(thread, &s->home);
-	s->home_mask = thread->sigmask;
-	s->trap_signal = choose_trap(thread);
-	s->mask = s->trap_signal ? ~bit(s->trap_signal) : ~0ULL;
+	s->own.thread = thread;
+	settle_home(thread, &s->own.home);
+	s->own.home_mask = thread->sigmask;
+	s->own.trap_signal = borrow_choose_trap(thread);
+	s->own.mask = s->own.trap_signal ? ~bit(s->own.trap_signal) : ~0ULL;
 	*ret_way = way_place(thread, &s->maps, &s->gadgets, arch_way_home_room(xstate->len));
 	return 0;
 }
@@ -348,22 +350,22 @@ int script_adopt(struct op *op, struct thread *thread, uint64_t addr, size_t siz
 	s->code = addr;
 	s->writable = s->shadow_size;
 	/* No program uses it, and a puppet's dispositions and masks do not matter yet. */
-	s->trap_signal = SIGSTKFLT;
-	s->mask = ~bit(SIGSTKFLT);
+	s->own.trap_signal = SIGSTKFLT;
+	s->own.mask = ~bit(SIGSTKFLT);
 	s->mem_fd = openat(thread->task->proc_fd, "mem", O_RDWR | O_CLOEXEC);
 	if (s->mem_fd < 0)
 		r = error_errno(err, errno, "opening the memory of task %d", thread->task->pid);
 	if (r == 0)
-		r = regs_get(thread, &s->home, err);
+		r = regs_get(thread, &s->own.home, err);
 	if (r == 0)
-		r = regs_get_sigmask(thread, &s->home_mask, err);
+		r = regs_get_sigmask(thread, &s->own.home_mask, err);
 	if (r == 0)
-		r = suspend_seccomp(s, err);
+		r = borrow_seccomp(s, &s->own, err);
 	if (r < 0) {
 		session_free(s);
 		return r;
 	}
-	fill_header(s);
+	borrow_fill_header(s, &s->own);
 	thread->script = true;
 	*ret = s;
 	return 0;
@@ -375,13 +377,13 @@ int script_move(struct script *s, struct thread *to, struct error *err)
 	uint64_t way = 0;
 	int r;
 
-	if (to == s->thread)
+	if (to == s->own.thread)
 		return 0;
-	if (s->adopted || to->task != s->thread->task)
+	if (s->adopted || to->task != s->own.thread->task)
 		return error_set(err, ERROR_INTERNAL, EINVAL, "a session cannot move to thread %d",
 				 to->tid);
 	/* Between the two nobody would unmap the scratch area: some microseconds. */
-	r = go_home(s, err);
+	r = borrow_go_home(s, &s->own, err);
 	if (r == 0)
 		r = take_up_way(s, err);
 	if (r == 0)
@@ -389,11 +391,11 @@ int script_move(struct script *s, struct thread *to, struct error *err)
 	if (r == 0 && way)
 		r = lay_way(s, (struct bytes){ xstate.data, xstate.len }, way, err);
 	if (r == 0)
-		r = suspend_seccomp(s, err);
+		r = borrow_seccomp(s, &s->own, err);
 	if (r < 0)
 		return r;
 	to->script = true;
-	fill_header(s);
+	borrow_fill_header(s, &s->own);
 	return session_park(s, err);
 }
 
@@ -405,10 +407,10 @@ static int unmap_scratch(struct script *s, struct error *err)
 	int r;
 
 	r = run_call(s, s->gadgets.at[way ? ARCH_GADGET_CALL : ARCH_GADGET_SYSCALL],
-		     way ? s->way.home : arch_sp(&s->home), SYS_munmap, args, &result, err);
+		     way ? s->way.home : arch_sp(&s->own.home), SYS_munmap, args, &result, err);
 	if (r == 0 && result < 0)
 		r = error_errno(err, (int)-result, "unmapping scratch memory in task %d (%s)",
-				s->thread->task->pid, s->thread->task->comm);
+				s->own.thread->task->pid, s->own.thread->task->comm);
 	return r;
 }
 
@@ -419,7 +421,7 @@ int script_end(struct script **script, struct error *err)
 
 	if (!s->adopted)
 		r = unmap_scratch(s, err);
-	home = go_home(s, r < 0 ? NULL : err);
+	home = borrow_go_home(s, &s->own, r < 0 ? NULL : err);
 	stack = take_up_way(s, r < 0 || home < 0 ? NULL : err);
 	session_free(s);
 	return r < 0 ? r : home < 0 ? home : stack;

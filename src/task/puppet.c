@@ -127,7 +127,9 @@ int puppet_seize(struct op *op, pid_t pid, struct puppet **ret, struct error *er
 static int unmap(struct puppet *puppet, uint64_t addr, size_t size, struct error *err)
 {
 	const uint64_t args[6] = { addr, size };
-	struct script s = { .op = puppet->op, .thread = &puppet->task.threads[0], .mask = ~0ULL };
+	struct script s = { .op = puppet->op,
+			    .own.thread = &puppet->task.threads[0],
+			    .own.mask = ~0ULL };
 	struct arena scratch = ARENA_INIT;
 	struct gadgets gadgets;
 	struct proc_maps maps;
@@ -145,11 +147,11 @@ static int unmap(struct puppet *puppet, uint64_t addr, size_t size, struct error
 	/* Restored seccomp filters must not judge it. Where they cannot be suspended there are
 	 * none. */
 	if (r == 0)
-		(void)trace_options(s.thread->tid, TRACE_PUPPET | PTRACE_O_SUSPEND_SECCOMP);
+		(void)trace_options(s.own.thread->tid, TRACE_PUPPET | PTRACE_O_SUSPEND_SECCOMP);
 	if (r == 0)
-		r = regs_get(s.thread, &s.home, err);
+		r = regs_get(s.own.thread, &s.own.home, err);
 	if (r == 0)
-		r = run_call(&s, gadgets.at[ARCH_GADGET_SYSCALL], arch_sp(&s.home), SYS_munmap,
+		r = run_call(&s, gadgets.at[ARCH_GADGET_SYSCALL], arch_sp(&s.own.home), SYS_munmap,
 			     args, &result, err);
 	if (r == 0 && result < 0)
 		r = error_errno(err, (int)-result, "unmapping the scratch area of task %d",

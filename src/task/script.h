@@ -28,7 +28,7 @@
  * - the first and the last call in a task without any free stack (task/place.h), or without the
  *   instructions (task/gadget.h), or with a shadow stack: some ten microseconds each; and in such a
  *task the scratch area stays mapped;
- * - the microseconds of script_move(): the scratch area stays mapped.
+ * - the microseconds of script_move(), and runs with script_also(): the scratch area stays mapped.
  *
  *	_cleanup_script_ struct script *s = NULL;
  *	r = script_begin(op, task_leader(task), &s, err);
@@ -79,6 +79,16 @@ int script_adopt(struct op *op, struct thread *thread, uint64_t addr, size_t siz
  * as it was. After a failure the session is only good to be ended.
  */
 int script_move(struct script *s, struct thread *to, struct error *err) _must_check_;
+
+/*
+ * script_also - the calls that are appended from here on are made by this other thread of the same
+ * task: in the next run, at the same time as those of the others, after the session's own. For what
+ * many threads must be asked themselves; it costs each some microseconds. After the run, and by
+ * script_reset(), such threads are as they were.
+ * -ENOSPC: the next run is full, make it and begin the next one. -EOPNOTSUPP: not with this thread,
+ * take script_move().
+ */
+int script_also(struct script *s, struct thread *thread, struct error *err) _must_check_;
 
 /* One argument of a call: a number, an address, or SCRIPT_RESULT(index of an earlier call). */
 struct script_arg {

@@ -23,7 +23,7 @@ int session_new(struct op *op, struct thread *thread, size_t size, struct script
 	if (!s)
 		return error_nomem(err);
 	*s = (struct script){ .op = op,
-			      .thread = thread,
+			      .own.thread = thread,
 			      .mem_fd = -1,
 			      .size = size,
 			      .shadow_size = size - AMBER_PAGE_SIZE,
@@ -51,6 +51,7 @@ void session_free(struct script *s)
 	buf_deinit(&s->below_stack);
 	free(s->calls);
 	free(s->births);
+	free(s->lanes);
 	free(s);
 }
 
@@ -64,8 +65,16 @@ uint64_t session_remote(const struct script *s, size_t offset)
 	return s->code + AMBER_PAGE_SIZE + offset;
 }
 
-/* Offset of len new bytes, 0 (where the header lies) when there is no room. */
-static size_t reserve(struct script *s, size_t len)
+uint64_t session_tail(const struct script *s, const struct borrowed *b)
+{
+	size_t loop = (size_t)(arch_loop_end - arch_loop), i = 0;
+
+	if (b != &s->own)
+		i = (size_t)(b - s->lanes) + 1;
+	return s->code + ((loop + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1)) + i * ARCH_TAIL_BYTES;
+}
+
+size_t session_reserve(struct script *s, size_t len)
 {
 	size_t offset = s->used;
 
@@ -85,7 +94,7 @@ static struct loop_call *call_at(const struct script *s, size_t offset)
 
 static size_t new_call(struct script *s, long nr, unsigned flags)
 {
-	size_t offset = reserve(s, sizeof(struct loop_call));
+	size_t offset = session_reserve(s, sizeof(struct loop_call));
 
 	if (offset)
 		*call_at(s, offset) =
@@ -109,8 +118,14 @@ static int set_args(struct script *s, struct loop_call *call, const struct scrip
 	return 0;
 }
 
+struct borrowed *session_chain(struct script *s)
+{
+	return s->n_lanes ? &s->lanes[s->n_lanes - 1] : &s->own;
+}
+
 int script_append(struct script *s, unsigned flags, long nr, const struct script_arg args[6])
 {
+	struct borrowed *chain = session_chain(s);
 	size_t offset, cap, *calls;
 	int r;
 
@@ -132,8 +147,11 @@ int script_append(struct script *s, unsigned flags, long nr, const struct script
 		s->failed = r;
 		return 0;
 	}
-	if (s->n_calls > s->n_run)
-		call_at(s, s->calls[s->n_calls - 1])->next = session_remote(s, offset);
+	if (chain->last)
+		call_at(s, chain->last)->next = session_remote(s, offset);
+	else
+		chain->first = offset;
+	chain->last = offset;
 	s->calls[s->n_calls] = offset;
 	return (int)s->n_calls++;
 }
@@ -182,7 +200,7 @@ void session_keep_heal(struct script *s)
 
 uint64_t script_alloc(struct script *s, size_t len, void **local)
 {
-	size_t offset = reserve(s, len);
+	size_t offset = session_reserve(s, len);
 
 	if (local)
 		*local = offset ? s->shadow + offset : NULL;
@@ -236,13 +254,15 @@ void script_reset(struct script *s)
 		memset(s->shadow + keep, 0, s->used - keep);
 	s->used = keep;
 	s->n_calls = s->n_run = 0;
+	s->own.first = s->own.last = 0;
+	s->n_lanes = 0;
 	s->failed = 0;
 	s->n_births = 0;
 }
 
 struct thread *script_thread(struct script *s)
 {
-	return s->thread;
+	return s->own.thread;
 }
 
 int script_new_thread(const struct script *s, int index, pid_t *ret, struct error *err)

@@ -14,9 +14,25 @@ struct script_birth {
 	pid_t tid;
 };
 
+/* A thread of the task that is to make calls, or makes them now. */
+struct borrowed {
+	struct thread *thread;
+	struct user_regs_struct
+		home; /* the kernel's registers before the session, put back at its end */
+	uint64_t home_mask;
+	uint64_t mask;	 /* while calls are made */
+	int trap_signal; /* ends a run, ignored by the task; 0 = every call is stopped at instead */
+	bool suspended;	 /* seccomp filters are */
+	size_t header;	 /* offset of its struct loop_header in shadow */
+	size_t first, last; /* offsets of those of its calls that are to be run, 0 = none */
+	enum { LANE_HOME = 0, LANE_RUNS, LANE_STANDS } lane; /* of those beside the session's own */
+};
+
 struct script {
 	struct op *op;
-	struct thread *thread;
+	struct borrowed own;	/* the thread that was borrowed for the session */
+	struct borrowed *lanes; /* others, for the next run only: lane.c */
+	size_t n_lanes;
 	bool adopted; /* the scratch area is not ours to map and unmap */
 	int mem_fd;   /* /proc/<pid>/mem */
 
@@ -38,12 +54,6 @@ struct script {
 	int failed;		      /* the first failure of composing, told by the next run */
 
 	/* borrowing */
-	struct user_regs_struct
-		home; /* the kernel's registers before the session, put back at its end */
-	uint64_t home_mask;
-	uint64_t mask;	 /* while calls are made */
-	int trap_signal; /* ends a run, ignored by the task; 0 = every call is stopped at instead */
-	bool suspended;	 /* seccomp filters are */
 	struct xstate_layout xstate;
 	struct gadgets gadgets;
 	struct proc_maps maps; /* before the session */
@@ -63,11 +73,48 @@ void session_free(struct script *s);
 /* session_keep_heal - after a run: heal calls no longer depend on records that may be forgotten. */
 void session_keep_heal(struct script *s);
 
-/* session_header - our copy of what the loop is told. */
+/* session_header - our copy of what the loop is told for the session's own thread. */
 struct loop_header *session_header(struct script *s);
+
+/* session_tail - the address of a thread's arch_loop_tail(), behind the loop. */
+uint64_t session_tail(const struct script *s, const struct borrowed *b);
+
+/* session_reserve - the offset of len new zeroed bytes in shadow; 0 when there is no room, which
+ * the next run will tell. */
+size_t session_reserve(struct script *s, size_t len);
+
+/* session_chain - the thread whose calls are being appended. */
+struct borrowed *session_chain(struct script *s);
 
 /* session_remote - the address in the task of an offset in shadow. */
 uint64_t session_remote(const struct script *s, size_t offset);
+
+/* borrow_choose_trap - a signal that can end a run in this thread, 0 = there is none. */
+int borrow_choose_trap(const struct thread *thread);
+
+/* borrow_seccomp - suspend the filters of a thread, if it has any. */
+int borrow_seccomp(struct script *s, struct borrowed *b, struct error *err) _must_check_;
+
+/* borrow_fill_header - what the loop is told of a thread, in our copy. */
+void borrow_fill_header(struct script *s, const struct borrowed *b);
+
+/* borrow_go_home - mask and registers of a thread as they were. */
+int borrow_go_home(struct script *s, struct borrowed *b, struct error *err);
+
+/* run_start - let a thread run the loop that its registers stand in, by its trap signal. */
+int run_start(struct script *s, struct borrowed *b, struct error *err) _must_check_;
+
+/* run_finish - wait until it is behind its last call. */
+int run_finish(struct script *s, struct borrowed *b, struct error *err) _must_check_;
+
+/* run_read - results and data into our copy. */
+int run_read(struct script *s, struct error *err) _must_check_;
+
+/* run_put_scratch - our copy into the task. */
+int run_put_scratch(struct script *s, struct error *err) _must_check_;
+
+/* lanes_run - the calls of all lanes, at once; all are home afterwards. */
+int lanes_run(struct script *s, struct error *err) _must_check_;
 
 /*
  * run_call - make one call at a gadget, outside of the loop.

@@ -228,6 +228,11 @@ static void tracer(const struct victim *v, size_t n)
 			victim_must(script_run(s, &err), &err);
 			script_call(s, SYS_getuid);
 			victim_must(script_run(s, &err), &err);
+			if (task->n_threads > 1) {
+				victim_must(script_also(s, &task->threads[1], &err), &err);
+				script_call(s, SYS_getuid);
+				victim_must(script_run(s, &err), &err);
+			}
 			if (task->n_threads > 1)
 				victim_must(script_move(s, &task->threads[1], &err), &err);
 			script_unheal(s);

@@ -309,6 +309,45 @@ static void threaded(struct victim_page *page, void *arg)
 		pause();
 }
 
+/* All threads of a task in one run, twice: each answers for itself. */
+static void at_the_same_time(struct task *task)
+{
+	_cleanup_free_ char *before = victim_maps(task->pid), *after = NULL;
+	struct thread *thread, *leader = task_leader(task);
+	struct error err = ERROR_INIT;
+	struct user_regs_struct regs;
+	struct script *s;
+	int call[8];
+
+	victim_must(script_begin(&test_op, NULL, leader, true, &s, &err), &err);
+	for (int round = 0; round < 2; round++) {
+		size_t n = 0;
+
+		script_reset(s);
+		call[n++] = script_call(s, SYS_gettid);
+		foreach_thread (thread, task) {
+			if (thread == leader)
+				continue;
+			victim_must(script_also(s, thread, &err), &err);
+			script_call(s, SYS_getpid);
+			call[n++] = script_call(s, SYS_gettid);
+		}
+		victim_must(script_run(s, &err), &err);
+		for (size_t i = 0; i < n; i++)
+			assert_int_equal(script_result(s, call[i]), task->threads[i].ns_tid);
+		foreach_thread (thread, task) {
+			if (thread == leader)
+				continue;
+			victim_must(regs_get(thread, &regs, &err), &err);
+			assert_memory_equal(&regs, &thread->regs, sizeof(regs));
+		}
+	}
+	assert_int_equal(script_also(s, leader, &err), -EINVAL);
+	victim_must(script_end(&s, &err), &err);
+	after = victim_maps(task->pid);
+	assert_string_equal(before, after);
+}
+
 static void exact_thread(void **state)
 {
 	struct error err = ERROR_INIT;
@@ -348,6 +387,7 @@ static void exact_thread(void **state)
 	victim_must(script_end(&one, &err), &err);
 	after = victim_maps(v.pid);
 	assert_string_equal(before, after);
+	at_the_same_time(tree.tasks[0]);
 	victim_resume(&tree);
 	assert_true(victim_moves(&v));
 	victim_end(&v);

@@ -20,11 +20,14 @@ _Static_assert(offsetof(struct loop_call, nr) == 8 && offsetof(struct loop_call,
 _Static_assert(offsetof(struct loop_header, trap) == 8 &&
 		       offsetof(struct loop_header, home_frame) == 40 &&
 		       offsetof(struct loop_header, mask) == 48 &&
-		       offsetof(struct loop_header, home) == 56,
+		       offsetof(struct loop_header, tail) == 56 &&
+		       offsetof(struct loop_header, home) == 64,
 	       "struct loop_header and loop.S differ");
 _Static_assert(offsetof(struct user_regs_struct, rip) == 16 * 8 &&
 		       offsetof(struct user_regs_struct, rsp) == 19 * 8,
 	       "struct user_regs_struct and loop.S differ");
+
+#define HOME_R13 ((unsigned char)offsetof(struct loop_header, home.r13))
 
 struct pattern {
 	enum arch_gadget gadget;
@@ -238,14 +241,27 @@ void arch_call(struct user_regs_struct *regs, uint64_t ip, uint64_t sp, long nr,
 	arch_settle(regs);
 }
 
-void arch_loop_enter(struct user_regs_struct *regs, uint64_t code, uint64_t rw_size, uint64_t heal)
+void arch_loop_tail(unsigned char tail[ARCH_TAIL_BYTES], uint64_t at, uint64_t header)
+{
+	/* mov HOME(R13)(%r13),%r13; jmp *HOME(RIP)+header(%rip) */
+	const unsigned char code[] = { 0x4d, 0x8b, 0x6d, HOME_R13, 0xff, 0x25 };
+	uint64_t slot = header + offsetof(struct loop_header, home.rip);
+	int32_t distance = (int32_t)(slot - (at + sizeof(code) + sizeof(distance)));
+
+	memset(tail, 0, ARCH_TAIL_BYTES);
+	memcpy(tail, code, sizeof(code));
+	memcpy(tail + sizeof(code), &distance, sizeof(distance));
+}
+
+void arch_loop_enter(struct user_regs_struct *regs, uint64_t code, uint64_t header,
+		     uint64_t rw_size, uint64_t heal)
 {
 	const uint64_t mprotect_args[6] = { code + AMBER_PAGE_SIZE, rw_size,
 					    PROT_READ | PROT_WRITE };
 
 	arch_call(regs, code, regs->rsp, SYS_mprotect, mprotect_args);
 	regs->rbp = heal;
-	regs->r13 = code + AMBER_PAGE_SIZE;
+	regs->r13 = header;
 	regs->r14 = 0;
 	regs->r15 = 0;
 	if (!rw_size)

@@ -7,7 +7,7 @@
  * amber has died: the heal list, then the way home. Position-independent; uses no stack, no FPU
  * register and no memory but the list; never returns to a caller.
  *
- * r13 = struct loop_header, one page behind the first instruction. r15 = 0 run, 1 heal list.
+ * r13 = struct loop_header, somewhere behind the page of the loop. r15 = 0 run, 1 heal list.
  * rbx = the call being made. r14 = result of making the memory writable. rbp = the heal list: in a
  * register, so that a run and what heals it begin at the same instant.
  */
@@ -21,7 +21,8 @@
 #define HEAD_TRAP    8
 #define HEAD_FRAME   40
 #define HEAD_MASK    48
-#define HEAD_HOME    56
+#define HEAD_TAIL    56
+#define HEAD_HOME    64
 #define HOME(reg)    (HEAD_HOME + 8 * (reg))
 /* order of struct user_regs_struct */
 #define R15 0
@@ -42,7 +43,6 @@
 #define RIP 16
 #define EFLAGS 18
 #define RSP 19
-#define PAGE 4096
 
 	.section .note.GNU-stack, "", @progbits
 	.section .rodata
@@ -135,6 +135,5 @@ arch_loop_trap:
 	movq	HOME(RDX)(%r13), %rdx
 	movq	HOME(RSI)(%r13), %rsi
 	movq	HOME(RDI)(%r13), %rdi
-	movq	HOME(R13)(%r13), %r13
-	jmp	*.Lbase + PAGE + HOME(RIP)(%rip)
+	jmp	*HEAD_TAIL(%r13)	/* r13 and rip: arch_loop_tail() */
 arch_loop_end:
