@@ -12,7 +12,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 
@@ -22,28 +21,44 @@
 
 /* Below it a ghost is written whole, as CRIU does. */
 #define GHOST_CHUNKS_FROM (3 * AMBER_PAGE_SIZE)
+#define SPOOL_PIECE	  ((off_t)64 << 20)
 
 static uint32_t ghost_kdev(dev_t dev)
 {
 	return (major(dev) << 20) | minor(dev);
 }
 
-/* One stretch of data into the memory file at the same offset. */
+/*
+ * One stretch of data into the memory file at the same offset. Through a mapping: a read would be
+ * an IN_ACCESS event for whoever watches the file's inode. The mapping is touched by write() alone,
+ * for which a file that has become shorter meanwhile is an EFAULT and no SIGBUS.
+ */
 static int spool_range(int from, int to, off_t start, off_t end, struct error *err)
 {
-	off_t off = start;
+	off_t off = start & ~(off_t)(AMBER_PAGE_SIZE - 1), done;
+	unsigned char *piece;
+	size_t len;
 
-	if (lseek(to, start, SEEK_SET) < 0)
-		return error_errno(err, errno, "cannot seek in a memory file");
-	while (off < end) {
-		ssize_t n = sendfile(to, from, &off, MIN((off_t)1 << 30, end - off));
+	for (; off < end; off += SPOOL_PIECE) {
+		len = MIN(SPOOL_PIECE, end - off);
+		piece = mmap(NULL, len, PROT_READ, MAP_PRIVATE, from, off);
+		if (piece == MAP_FAILED)
+			return error_errno(err, errno, "cannot map a deleted file");
+		for (done = MAX(start - off, 0); done < (off_t)len;) {
+			ssize_t n = pwrite(to, piece + done, len - done, off + done);
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_errno(err, errno, "cannot copy a deleted file");
-		if (n == 0)
-			break; /* shorter than stat() said: the rest reads as zeros */
+			if (n < 0 && errno == EINTR)
+				continue;
+			if (n <= 0)
+				break;
+			done += n;
+		}
+		munmap(piece, len);
+		if (done < (off_t)len)
+			/* EFAULT: shorter than stat() said, the rest reads as zeros */
+			return errno == EFAULT
+				       ? 0
+				       : error_errno(err, errno, "cannot copy a deleted file");
 	}
 	return 0;
 }
