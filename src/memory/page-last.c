@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "memory/page-state.h"
+#include "memory/page-store.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux >= 5.14 */

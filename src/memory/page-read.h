@@ -10,7 +10,8 @@
 #include <limits.h>
 #include <sys/uio.h>
 
-#include "memory/page-store.h"
+#include "base/error.h"
+#include "memory/page-source.h"
 
 #define PAGE_BATCH_RANGES 1024 /* one call of process_vm_readv */
 

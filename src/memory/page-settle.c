@@ -13,6 +13,7 @@
 
 #include "base/fd.h"
 #include "memory/page-state.h"
+#include "memory/page-store.h"
 
 #define CHUNK 128U /* pages moved at a time */
 

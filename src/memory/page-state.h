@@ -14,6 +14,8 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
+#include "base/op.h"
+#include "kernel/pagemap.h"
 #include "memory/page-read.h"
 #include "memory/page-slots.h"
 

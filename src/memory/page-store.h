@@ -12,13 +12,7 @@
 
 #include "base/op.h"
 #include "kernel/pagemap.h"
-
-/* Where the bytes come from: the address space of a task, or a file of shared memory. */
-struct page_source {
-	pid_t pid;  /* a task of ours to read, 0 = read shmem_fd */
-	int mem_fd; /* /proc/<pid>/mem, for pages that the task itself may not read; -1 = none */
-	int shmem_fd;
-};
+#include "memory/page-source.h"
 
 struct page_store; /* of one checkpoint */
 struct page_space; /* the pages of one address space or shared memory object */
