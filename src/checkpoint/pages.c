@@ -65,6 +65,7 @@ int checkpoint_add_pages(struct checkpoint *c, const struct task *task, const Im
 	pages->known = precopy_find(c->precopy, task->pid);
 	if (pages->known) {
 		pages->space = pages->known->pages;
+		pages->runs = TAKE(pages->known->last, PAGE_LIST_INIT);
 		return 0;
 	}
 	return open_space(c, pages, err);

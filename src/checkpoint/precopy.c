@@ -16,13 +16,14 @@
 #include "kernel/proc-tasks.h"
 #include "kernel/proc.h"
 
-#define DEPTH_MAX	64	/* of the process tree */
-#define BATCH_RUNS	512	/* copied together */
-#define ROUNDS_MAX	16	/* a program that writes everything all the time never converges */
-#define ROUNDS_BUDGET	64	/* but with a budget more is tried */
-#define PAGES_FEW	64	/* not worth another round */
-#define PAYS_PERCENT	85	/* of the round before: less progress than this does not pay */
-#define SPARE_PAGES	4096	/* written while the container is being stopped */
+#define DEPTH_MAX	64   /* of the process tree */
+#define BATCH_RUNS	512  /* copied together */
+#define ROUNDS_MAX	16   /* a program that writes everything all the time never converges */
+#define ROUNDS_BUDGET	64   /* but with a budget more is tried */
+#define PAGES_FEW	64   /* not worth another round */
+#define PAYS_PERCENT	85   /* of the round before: less progress than this does not pay */
+#define SPARE_PAGES	4096 /* written while the container is being stopped */
+#define SPARE_RUNS	1024
 #define READY_MAX_PAGES 65536	/* 256 MiB; what is more goes to the file in the stop */
 #define BASE_NS		3000000 /* of a stop, besides memory: a guess before it is known */
 
@@ -305,6 +306,7 @@ static int round_of_space(struct checkpoint *c, struct precopy_space *space, str
 		r = flush(&b, err);
 	c->precopy->last_pages += b.pages;
 	c->precopy->last_runs += b.runs_seen;
+	space->runs = b.runs_seen;
 	return r;
 }
 
@@ -387,7 +389,14 @@ static bool pays(const struct checkpoint *c, uint64_t before)
 static int make_ready(struct precopy *p, bool *ret_grown, struct error *err)
 {
 	uint64_t pages = MIN(p->last_pages + SPARE_PAGES, READY_MAX_PAGES);
+	size_t i;
+	int r = 0;
 
+	/* Written pages lie apart from each other: two runs each at most. */
+	for (i = 0; r == 0 && i < p->n_spaces; i++)
+		r = page_list_ready(&p->spaces[i]->last, 2 * p->spaces[i]->runs + SPARE_RUNS, err);
+	if (r < 0)
+		return r;
 	*ret_grown = pages > p->ready_pages;
 	if (!*ret_grown)
 		return 0;
@@ -446,6 +455,7 @@ void checkpoint_precopy_free(struct checkpoint *c)
 	page_store_free(&p->store);
 	for (i = 0; i < p->n_spaces; i++) {
 		arena_deinit(&p->spaces[i]->arena);
+		page_list_deinit(&p->spaces[i]->last);
 		if (p->spaces[i]->mem_fd >= 0)
 			close(p->spaces[i]->mem_fd);
 		if (p->spaces[i]->proc_fd >= 0)

@@ -29,9 +29,11 @@ struct precopy_space {
 	struct page_space *pages;
 	struct precopy_window *windows; /* ascending, in arena */
 	size_t n_windows;
-	struct arena arena; /* of windows */
-	bool looked;	    /* smaps has been read */
-	bool gone;	    /* the process has ended */
+	struct arena arena;    /* of windows */
+	uint64_t runs;	       /* that the last round found */
+	struct page_list last; /* room for what the stop finds */
+	bool looked;	       /* smaps has been read */
+	bool gone;	       /* the process has ended */
 };
 
 struct precopy_object {
