@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "object/tree-later.h"
-#include "object/tree-rounds-state.h"
+#include "object/tree-rounds.h"
 
 #define PIECE ((size_t)1 << 20)
 
@@ -185,7 +185,7 @@ int tree_rounds_write(struct tree_rounds *t, const struct tree_sink *sink, struc
 
 /* What an earlier round said of a file that a later one copied is over. So is what was said of one
  * that only grew: its beginning was compared. */
-static bool note_holds(const struct tree_rounds *t, const struct round_note *note)
+static bool note_holds(const struct tree_rounds *t, const struct tree_round_note *note)
 {
 	const struct tree_entry *entry = note->entry;
 
@@ -194,9 +194,9 @@ static bool note_holds(const struct tree_rounds *t, const struct round_note *not
 	return entry->there ? note->round == entry->round && !entry->later : !entry->lost;
 }
 
-static bool note_said(const struct tree_rounds *t, const struct round_note *note)
+static bool note_said(const struct tree_rounds *t, const struct tree_round_note *note)
 {
-	const struct round_note *other;
+	const struct tree_round_note *other;
 
 	for (other = t->notes; other < note; other++)
 		if (other->entry == note->entry && !strcmp(other->text, note->text))
@@ -206,7 +206,7 @@ static bool note_said(const struct tree_rounds *t, const struct round_note *note
 
 void tree_rounds_notes(const struct tree_rounds *t, tree_note_fn *fn, void *ctx)
 {
-	const struct round_note *note;
+	const struct tree_round_note *note;
 
 	for (note = t->notes; note < t->notes + t->n_notes; note++)
 		if (note_holds(t, note) && !note_said(t, note))

@@ -18,7 +18,6 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "object/tree-later.h"
-#include "object/tree-rounds-state.h"
 #include "object/tree-watch.h"
 
 #define ROUND_ENOUGH  ((uint64_t)256 << 10) /* bytes: after so small a round the stop can come */
@@ -138,7 +137,7 @@ static int told(void *ctx, const char *path, unsigned int changes, struct error 
 void tree_rounds_note(void *ctx, const char *path, const char *text)
 {
 	struct tree_rounds *t = ctx;
-	struct round_note *to;
+	struct tree_round_note *to;
 
 	if (t->n_notes == NOTES_MAX)
 		return;
@@ -240,7 +239,7 @@ static int remember_link(struct tree_rounds *t, struct tree_entry *entry, ino_t 
 	t->linked = arena_grow(&t->arena, t->linked, t->n_linked, sizeof(*t->linked));
 	if (!t->linked)
 		return error_nomem(err);
-	t->linked[t->n_linked++] = (struct name_of_linked){ ino, entry };
+	t->linked[t->n_linked++] = (struct tree_linked){ ino, entry };
 	return 0;
 }
 
@@ -475,7 +474,7 @@ static int run_round(struct tree_rounds *t, struct error *err)
 		.ctx = t,
 	};
 	struct tree_sink sink = { round_sink, t };
-	struct round *round = &t->rounds[t->n];
+	struct tree_round *round = &t->rounds[t->n];
 	int r = 0;
 
 	round->fd = t->standing ? -1 : unnamed_file(t->opt.spill_dir);
@@ -501,7 +500,7 @@ static int run_round(struct tree_rounds *t, struct error *err)
 
 int tree_rounds_copy(struct tree_rounds *t, struct error *err)
 {
-	if (t->n >= ROUNDS_MAX)
+	if (t->n >= TREE_ROUNDS_MAX)
 		return 0;
 	t->n_changed = 0;
 	t->changed = NULL;
@@ -515,7 +514,7 @@ int tree_rounds_settle(struct tree_rounds *t, struct error *err)
 
 	do
 		r = tree_rounds_copy(t, err);
-	while (r >= 0 && t->n < first + 3 && t->n < ROUNDS_MAX &&
+	while (r >= 0 && t->n < first + 3 && t->n < TREE_ROUNDS_MAX &&
 	       t->rounds[t->n - 1].bytes > ROUND_ENOUGH);
 	return r;
 }

@@ -9,6 +9,10 @@
  */
 #pragma once
 
+#include <time.h>
+
+#include "base/buf.h"
+#include "object/tree-table.h"
 #include "object/tree.h"
 
 /* Bytes of files that are copied while the container stands still. */
@@ -27,7 +31,48 @@ struct tree_rounds_options {
 	void *ctx;
 };
 
-struct tree_rounds;
+#define TREE_ROUNDS_MAX 8U /* while the container runs */
+
+struct tree_round {
+	int fd; /* its tar; -1: the last one's, which is in memory */
+	struct timespec began;
+	uint64_t bytes;
+};
+
+struct tree_linked {
+	ino_t ino;
+	struct tree_entry *entry;
+};
+
+struct tree_round_note {
+	const struct tree_entry *entry;
+	unsigned int round;
+	const char *text;
+};
+
+/* One such copy under way; only tree-rounds.c and tree-rounds-write.c look into it. */
+struct tree_rounds {
+	struct tree_rounds_options opt;
+	struct tree_watch *watch; /* NULL: every round walks */
+	struct tree_table table;
+	struct arena arena; /* of the lists below */
+	struct tree_round rounds[TREE_ROUNDS_MAX + 1];
+	unsigned int n; /* rounds that are over, and the number of the one under way */
+	bool walking;	/* the round under way looks at every file */
+	bool standing;	/* it is the last one */
+	bool lost;	/* the kernel lost count */
+	struct tree_entry **changed;
+	size_t n_changed;
+	struct tree_linked *linked;
+	size_t n_linked;
+	struct tree_round_note *notes;
+	size_t n_notes;
+	int spill; /* ends of files that grew, copied while the container ran */
+	uint64_t spilled;
+	struct buf stop, tails; /* the last round's tar; ends of files copied in it */
+	uint64_t budget;
+	int failed; /* in a callback that cannot say so */
+};
 
 /* tree_rounds_new - nothing is copied yet. *ret is the caller's, for tree_rounds_free(). */
 int tree_rounds_new(const struct tree_rounds_options *opt, struct tree_rounds **ret,
