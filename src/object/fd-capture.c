@@ -12,15 +12,11 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "kernel/pidfd.h"
 #include "kernel/proc-fdinfo.h"
 #include "kernel/proc-tasks.h"
-#include "kernel/proc.h"
+#include "object/fd-gather.h"
 #include "object/fd-kinds.h"
 #include "object/file-index.h"
-#include "object/look.h"
-
-#define FDINFO_SHORT 2048 /* bytes of most fdinfo texts */
 
 int fd_gap(struct capture *cap, const struct fd_facts *facts, enum gap_effect effect,
 	   const char *kind, int outcome, struct error *err, const char *fmt, ...)
@@ -41,83 +37,10 @@ int fd_gap(struct capture *cap, const struct fd_facts *facts, enum gap_effect ef
 	return outcome;
 }
 
-/* Position, flags, mount and whatever else fdinfo says. @info_fd: it, open already, or -1 */
-static int facts_read_fdinfo(struct task *task, int fd, int info_fd, struct arena *arena,
-			     struct fd_facts *facts, struct error *err)
-{
-	struct proc_fdinfo *info = arena_new(arena, struct proc_fdinfo);
-	unsigned char text[FDINFO_SHORT];
-	ssize_t n;
-	int r;
-
-	if (!info)
-		return error_nomem(err);
-	/* One record: a read that does not fill the room has brought all of it. */
-	n = info_fd < 0 ? -1 : pread(info_fd, text, sizeof(text), 0);
-	if (n > 0 && n < (ssize_t)sizeof(text))
-		r = proc_fdinfo_parse((struct bytes){ text, (size_t)n }, arena, info, err);
-	else
-		r = proc_fdinfo_read(task->proc_fd, fd, arena, info, err);
-	if (r < 0)
-		return r;
-	facts->info = info;
-	facts->pos = info->pos;
-	facts->flags = info->flags;
-	facts->mnt_id = info->mnt_id;
-	return 0;
-}
-
-/* The link of a pipe or socket says only what we know; others are asked. */
-static int facts_read_link(const struct look *look, struct arena *arena, struct fd_facts *facts,
-			   struct error *err)
-{
-	const struct stat *st = &facts->st;
-	const char *kind = NULL;
-	char name[32];
-
-	if (S_ISSOCK(st->st_mode) && !(facts->flags & O_PATH))
-		kind = "socket";
-	else if (look && look->pipe_dev && st->st_dev == look->pipe_dev)
-		kind = "pipe";
-	if (!kind) {
-		(void)snprintf(name, sizeof(name), "fd/%d", facts->fd);
-		return proc_readlink(facts->task->proc_fd, name, arena, &facts->link, err);
-	}
-	facts->link = arena_printf(arena, "%s:[%llu]", kind, (unsigned long long)st->st_ino);
-	return facts->link ? 0 : error_nomem(err);
-}
-
-static int gather(const struct look *look, struct task *task, int fd, int info_fd,
-		  struct arena *arena, struct fd_facts *ret, struct error *err)
-{
-	struct fd_facts facts = { .task = task, .fd = fd, .dup = -1 };
-	_cleanup_close_ int dup = -1;
-	int r;
-
-	r = pidfd_take_fd(task->pidfd, fd, &dup, err);
-	if (r == -EBADF) {
-		error_clear(err);
-		return 1;
-	}
-	if (r < 0)
-		return r;
-	if (fstat(dup, &facts.st) < 0)
-		return error_errno(err, errno, "cannot stat descriptor %d of process %d", fd,
-				   (int)task->pid);
-	r = facts_read_fdinfo(task, fd, info_fd, arena, &facts, err);
-	if (r == 0)
-		r = facts_read_link(look, arena, &facts, err);
-	if (r < 0)
-		return r;
-	facts.dup = TAKE_FD(dup);
-	*ret = facts;
-	return 0;
-}
-
 int fd_facts_gather(struct task *task, int fd, struct arena *arena, struct fd_facts *ret,
 		    struct error *err)
 {
-	return gather(NULL, task, fd, -1, arena, ret, err);
+	return fd_gather(NULL, task, fd, -1, arena, ret, err);
 }
 
 static const struct fd_kind *kind_of(const struct fd_facts *facts)
@@ -179,18 +102,20 @@ int fd_capture_facts(struct capture *cap, struct fd_facts *facts, uint32_t *ret_
 struct fd_walk {
 	struct capture *cap;
 	struct task *task;
-	const struct look_task *look;
-	struct arena arena; /* of the whole walk: facts are small, arenas are not */
-	struct arena facts; /* of the descriptor that is looked at */
+	struct arena arena;
+	struct proc_numbers fds;
+	struct fd_gatherer *gatherer;
 	struct file_slot *slots;
 	size_t n_slots;
-	size_t *later; /* slots whose kind looks at the others */
+	struct later {
+		size_t slot, at; /* index in slots and in fds */
+	} * later;		 /* whose kind looks at the others */
 	size_t n_later;
 };
 
 static void fd_walk_deinit(struct fd_walk *walk)
 {
-	arena_deinit(&walk->facts);
+	fd_gatherer_free(walk->gatherer);
 	arena_deinit(&walk->arena);
 }
 
@@ -205,13 +130,6 @@ static int walk_failed(struct fd_walk *walk, int fd, int r, struct error *err)
 	(void)snprintf(reason, sizeof(reason), "%s", err ? err->text : strerror(-r));
 	error_clear(err);
 	return fd_gap(walk->cap, &facts, GAP_DEGRADED, "file", 0, err, "%s", reason);
-}
-
-static int walk_gather(struct fd_walk *walk, int fd, struct fd_facts *ret, struct error *err)
-{
-	arena_reset(&walk->facts);
-	return gather(walk->cap->look, walk->task, fd, look_info_fd(walk->look, fd), &walk->facts,
-		      ret, err);
 }
 
 /* Did an earlier descriptor of this task lead to the description that the last one leads to? */
@@ -233,33 +151,33 @@ static bool walk_waits(Img__FdTypes type)
 
 /* First look: whose it is. New descriptions are captured at once, except those that wait.
  */
-static int walk_one(struct fd_walk *walk, int fd, struct error *err)
+static int walk_one(struct fd_walk *walk, size_t at, struct error *err)
 {
-	_cleanup_close_ int dup = -1;
+	const struct fd_facts *taken;
 	const struct fd_kind *kind;
 	struct file_slot *slot;
 	struct fd_facts facts;
 	bool new_description;
 	int r;
 
-	r = walk_gather(walk, fd, &facts, err);
+	r = fd_gatherer_take(walk->gatherer, at, &taken, err);
 	if (r)
-		return r < 0 ? walk_failed(walk, fd, r, err) : 0;
-	dup = facts.dup;
+		return r < 0 ? walk_failed(walk, walk->fds.values[at], r, err) : 0;
+	facts = *taken;
 	kind = kind_of(&facts);
 	r = file_index_find(walk->cap, &facts, &facts.id, err);
 	if (r < 0)
 		return r;
 
 	slot = &walk->slots[walk->n_slots++];
-	*slot = (struct file_slot){ .fd = fd,
+	*slot = (struct file_slot){ .fd = facts.fd,
 				    .dev = facts.st.st_dev,
 				    .ino = facts.st.st_ino,
 				    .flags = facts.flags,
 				    .id = facts.id,
 				    .type = kind ? kind->type : IMG__FD_TYPES__UND };
 	if (r == 0 && walk_waits(slot->type)) {
-		walk->later[walk->n_later++] = slot - walk->slots;
+		walk->later[walk->n_later++] = (struct later){ slot - walk->slots, at };
 		return 0;
 	}
 	new_description = r == 0;
@@ -271,16 +189,17 @@ static int walk_one(struct fd_walk *walk, int fd, struct error *err)
 				 err);
 }
 
-static int walk_later(struct fd_walk *walk, const struct file_slot *slot, struct error *err)
+static int walk_later(struct fd_walk *walk, const struct later *later, struct error *err)
 {
-	_cleanup_close_ int dup = -1;
+	const struct file_slot *slot = &walk->slots[later->slot];
+	const struct fd_facts *taken;
 	struct fd_facts facts;
 	int r;
 
-	r = walk_gather(walk, slot->fd, &facts, err);
+	r = fd_gatherer_take(walk->gatherer, later->at, &taken, err);
 	if (r)
 		return r < 0 ? r : 0;
-	dup = facts.dup;
+	facts = *taken;
 	facts.id = slot->id;
 	r = capture_new(walk->cap, &facts, fd_kind_of(slot->type), err);
 	return r < 0 ? r : 0;
@@ -307,30 +226,34 @@ static int walk_add_fdinfo(struct fd_walk *walk, const struct file_slot *slot, u
 
 static int walk_all(struct fd_walk *walk, uint32_t files_id, struct error *err)
 {
-	struct proc_numbers fds;
+	struct proc_numbers *fds = &walk->fds;
 	size_t i;
 	int r;
 
-	r = proc_fds_read(walk->task->proc_fd, &walk->arena, &fds, err);
+	r = proc_fds_read(walk->task->proc_fd, &walk->arena, fds, err);
+	if (r == 0)
+		r = fd_gatherer_new(walk->cap->look, walk->task, fds->values, fds->n_values,
+				    &walk->gatherer, err);
 	if (r < 0)
 		return r;
-	walk->slots = arena_array(&walk->arena, struct file_slot, fds.n_values + 1);
-	walk->later = arena_array(&walk->arena, size_t, fds.n_values + 1);
+	walk->slots = arena_array(&walk->arena, struct file_slot, fds->n_values + 1);
+	walk->later = arena_array(&walk->arena, struct later, fds->n_values + 1);
 	if (!walk->slots || !walk->later)
 		return error_nomem(err);
-	for (i = 0; i < fds.n_values; i++) {
-		r = walk_one(walk, fds.values[i], err);
+	for (i = 0; i < fds->n_values; i++) {
+		r = walk_one(walk, i, err);
 		if (r < 0)
-			return error_while(err, r, "capturing descriptor %d", fds.values[i]);
+			return error_while(err, r, "capturing descriptor %d", fds->values[i]);
 	}
 	file_index_set_slots(walk->cap->files, walk->slots, walk->n_slots);
 	for (i = 0; i < 2 * walk->n_later; i++) {
-		const struct file_slot *slot = &walk->slots[walk->later[i % walk->n_later]];
+		const struct later *later = &walk->later[i % walk->n_later];
+		const struct file_slot *slot = &walk->slots[later->slot];
 
 		/* First all that watch, then what may be watched. */
 		if ((slot->type == IMG__FD_TYPES__EVENTPOLL) != (i < walk->n_later))
 			continue;
-		r = walk_later(walk, slot, err);
+		r = walk_later(walk, later, err);
 		if (r < 0)
 			return error_while(err, r, "capturing descriptor %d", slot->fd);
 	}
@@ -344,11 +267,7 @@ static int walk_all(struct fd_walk *walk, uint32_t files_id, struct error *err)
 
 int fd_capture_task(struct capture *cap, struct task *task, uint32_t files_id, struct error *err)
 {
-	_cleanup_(fd_walk_deinit) struct fd_walk walk = {
-		.cap = cap,
-		.task = task,
-		.look = look_find(cap->look, task->pid),
-	};
+	_cleanup_(fd_walk_deinit) struct fd_walk walk = { .cap = cap, .task = task };
 	int r;
 
 	r = image_touch(cap->set, IMAGE_FDINFO, files_id, err);

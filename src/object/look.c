@@ -22,6 +22,7 @@
 
 /* Bytes of messages in the arena, rather too many. */
 #define ROOM_FD	  1280
+#define ROOM_FACT 1536
 #define ROOM_VMA  768
 #define ROOM_TASK (64UL << 10)
 #define ROOM_ALL  (256UL << 10)
@@ -35,7 +36,7 @@ static int compare_tasks(const void *a, const void *b)
 
 /* As many files as we may have; the table of descriptors grows now, because in the stop, with
  * other threads about, its growth would wait for the kernel's RCU. */
-static void make_room(size_t n)
+static void make_room(struct look *look, size_t n)
 {
 	struct rlimit limit;
 	int fd;
@@ -46,6 +47,7 @@ static void make_room(size_t n)
 		limit.rlim_cur = MIN((rlim_t)n, limit.rlim_max);
 		(void)setrlimit(RLIMIT_NOFILE, &limit);
 	}
+	look->files_max = limit.rlim_cur;
 	fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, (int)MIN((rlim_t)n, limit.rlim_cur) - 1);
 	if (fd >= 0)
 		close(fd);
@@ -78,8 +80,8 @@ static int look_at_fds(struct look *look, struct look_task *task, int proc_fd, s
 	task->fds = arena_array(&look->arena, struct look_fd, fds.n_values + 1);
 	if (!task->fds)
 		return error_nomem(err);
-	make_room(look->n_fds + fds.n_values + FDS_OWN);
-	for (i = 0; i < fds.n_values && look->n_fds < FDS_MAX; i++) {
+	make_room(look, look->n_fds + 2 * fds.n_values + FDS_OWN); /* each with a duplicate */
+	for (i = 0; i < fds.n_values && look->n_fds < MIN(FDS_MAX, look->files_max / 3); i++) {
 		info_fd = open_info(proc_fd, fds.values[i]);
 		if (info_fd < 0)
 			continue;
@@ -137,7 +139,7 @@ static void see_pipefs(struct look *look)
 int look_new(struct capture *cap, const pid_t *pids, size_t n_pids, struct error *err)
 {
 	struct look *look = calloc(1, sizeof(*look));
-	size_t i, room = ROOM_ALL;
+	size_t i, room = ROOM_ALL, most = 0;
 	int r = 0;
 
 	if (!look)
@@ -147,8 +149,12 @@ int look_new(struct capture *cap, const pid_t *pids, size_t n_pids, struct error
 	for (i = 0; r == 0 && i < n_pids; i++)
 		r = look_at_task(look, pids[i], 0, err);
 	/* Messages about all this fit into what is at hand in the stop. */
-	for (i = 0; r == 0 && i < look->n_tasks; i++)
+	for (i = 0; r == 0 && i < look->n_tasks; i++) {
 		room += look->tasks[i]->maps.n_vmas * ROOM_VMA + ROOM_TASK;
+		most = MAX(most, look->tasks[i]->n_fds);
+	}
+	for (i = 0; r == 0 && i < ARRAY_SIZE(look->scratch); i++)
+		r = arena_reserve(&look->scratch[i], most * ROOM_FACT + ROOM_TASK);
 	if (r == 0 && arena_reserve(&cap->set->arena, room + look->n_fds * ROOM_FD) < 0)
 		r = error_nomem(err);
 	if (look->n_tasks)
@@ -165,6 +171,8 @@ void look_free(struct look *look)
 	for (i = 0; i < look->n_tasks; i++)
 		for (k = 0; k < look->tasks[i]->n_fds; k++)
 			close(look->tasks[i]->fds[k].info_fd);
+	for (i = 0; i < ARRAY_SIZE(look->scratch); i++)
+		arena_deinit(&look->scratch[i]);
 	arena_deinit(&look->arena);
 	free(look);
 }

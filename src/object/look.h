@@ -30,7 +30,9 @@ struct look {
 	struct arena arena;
 	struct look_task **tasks;
 	size_t n_tasks, n_fds;
-	dev_t pipe_dev; /* of pipefs: every pipe without a name is there */
+	size_t files_max;	 /* descriptors that amber may have */
+	struct arena scratch[2]; /* for facts of one task's descriptors; faulted in */
+	dev_t pipe_dev;		 /* of pipefs: every pipe without a name is there */
 };
 
 /*
