@@ -17,6 +17,9 @@ STEADY = ("TracerPid", "Threads", "FDSize", "SigPnd", "ShdPnd", "SigBlk", "SigIg
           "NoNewPrivs", "CapEff", "CapBnd", "Umask")
 # Flags of mappings that are registered with a userfaultfd: for write protection, missing pages, minor faults.
 REGISTERED = {"uw", "um", "ui"}
+# struct blocked_count of tests/tells/blocked.h: name, timeout, ended[4], early[4], rounds[4], late_us[4], error.
+BLOCKED = struct.Struct("<24si4x16qi4x")
+BLOCKED_MAX = 32
 CHURN = ("ready", "processes", "wrong", "ended", "early", "signals", "calls")
 
 
@@ -119,6 +122,16 @@ class Churn:
         counts["turns"] = head[len(CHURN):len(CHURN) + counts["processes"]]
         return counts
 
+    def calls(self):
+        """The blocking calls that did not go as they should, as texts."""
+        data, found = self.path.read_bytes(), []
+        for n in range(BLOCKED_MAX):
+            name, _timeout, *counts, error = BLOCKED.unpack_from(data, 8 * (len(CHURN) + 8) + n * BLOCKED.size)
+            if counts[0] or counts[4]:
+                text = os.strerror(error) if error else "success"
+                found.append(f"{name.rstrip(bytes(1)).decode()}: {counts[0]} ended ({text}), {counts[4]} early, of {counts[8]}")
+        return found
+
     def ready(self):
         try:
             counts = self.read()
@@ -130,7 +143,7 @@ class Churn:
         """No call has ended, no page was wrong, no signal came; returns the counters."""
         counts = self.read()
         bad = {name: counts[name] for name in ("wrong", "ended", "early", "signals") if counts[name]}
-        assert not bad, f"the subject noticed: {bad}"
+        assert not bad, f"the subject noticed: {bad} {self.calls()}"
         return counts
 
     def moves_on(self, before, timeout=10):

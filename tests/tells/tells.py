@@ -114,8 +114,9 @@ ROWS = [
     Row("signals received", "^signal/", Most()),
     Row("pids used", "^pid/next", Rise()),
     Row("pids used", "^(ns_last_pid|loadavg/5)", Rise(3)),  # looked at when the watcher's own are just being born
-    Row("foreign processes", "^(cg|cg2)/pids", Most(1, 1)),  # the watcher's own child may be seen or not
-    Row("foreign processes", "^(proc|cg/procs|cg2/procs|[a-z]+/(task|children))", New()),
+    Row("foreign processes", "^(cg|cg2)/pids|^proc/count", Most(1, 1)),  # the watcher's own child may be seen or not
+    Row("", "^proc$|^watch/children", None),  # likewise
+    Row("foreign processes", "^(cg|cg2)/procs|^[a-z]+/(task|children)", New()),
     Row("I/O accounting of a task", f"^{FAMILY}/io/", Rise()),
     Row("cgroup freezer", "^cg/freezer|^cg2/(freeze|events|stat.local)", New()),
     Row("cgroup memory and CPU limits", "^cg/(memory.failcnt|cpu.stat)|^cg2/memory.events", New()),
