@@ -53,9 +53,10 @@ typedef size_t arch_code_fn(void *ctx, uint64_t addr, void *buf, size_t len);
 /*
  * arch_arg_dies - will nobody read this argument's register any more after the call?
  * @ip: behind the `syscall`
+ * @red_zone: nor the red zone below the stack pointer
  * Decodes what stands there. False when it is read, or when that cannot be told.
  */
-bool arch_arg_dies(arch_code_fn *read, void *ctx, uint64_t ip, int arg);
+bool arch_arg_dies(arch_code_fn *read, void *ctx, uint64_t ip, int arg, bool red_zone);
 
 /* arch_result - the return value of the call that has just been made. */
 int64_t arch_result(const struct user_regs_struct *regs);

@@ -75,7 +75,7 @@ void regs_redo(const struct thread *thread, struct user_regs_struct *ret)
 		arch_give_up(ret);
 	} else {
 		arch_redo(ret, thread->restarted_nr);
-		timeout_left(thread, thread->timeout.stood_ns, ret);
+		timeout_image(thread, ret);
 	}
 }
 

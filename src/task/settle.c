@@ -184,20 +184,24 @@ int settle_release(struct thread *thread, struct error *err)
 	struct arena scratch = ARENA_INIT;
 	struct user_regs_struct regs;
 	struct proc_status status;
-	int r;
+	int r = 0;
 
-	if (!thread->woken)
-		return 0;
-	r = thread_status(thread, &scratch, &status, err);
-	arena_deinit(&scratch);
+	if (thread->woken) {
+		r = thread_status(thread, &scratch, &status, err);
+		arena_deinit(&scratch);
+	}
 	if (r < 0)
 		return r;
-	if (deliverable(&status)) {
+	if (thread->woken && deliverable(&status)) {
 		thread->woken = false;
-		return regs_set(thread, &thread->regs, err);
+		r = regs_set(thread, &thread->regs, err);
 	}
-	if (!thread->timeout.end_ns)
-		return 0;
-	settle_home(thread, &regs);
-	return regs_set(thread, &regs, err);
+	if (!thread->woken) {
+		timeout_undo(thread);
+		timeout_advance(thread);
+	} else if (timeout_renew(thread)) {
+		settle_home(thread, &regs);
+		r = regs_set(thread, &regs, err);
+	}
+	return r;
 }

@@ -21,5 +21,8 @@ int settle_thread(struct thread *thread, struct error *err) _must_check_;
 /* settle_home - the registers with which the thread is to run on: what script sessions put back. */
 void settle_home(const struct thread *thread, struct user_regs_struct *ret);
 
-/* settle_release - before detaching: a signal that came meanwhile interrupts its call after all. */
-int settle_release(struct thread *thread, struct error *err);
+/*
+ * settle_release - before detaching: a signal that came meanwhile interrupts its call after all; a
+ * call that is made again waits for what is left of its timeout.
+ */
+int settle_release(struct thread *thread, struct error *err) _must_check_;

@@ -22,6 +22,7 @@
 #include "task/gadget.h"
 #include "task/regs.h"
 #include "task/settle.h"
+#include "task/timeout.h"
 #include "task/trace.h"
 
 #define STAND_NS      (1000 * 1000000ULL)
@@ -189,6 +190,7 @@ static int visit_thread(struct visit *v, pid_t tid)
 	if (r < 0)
 		return r == -ESRCH ? 1 : r;
 	thread->seized = true;
+	timeout_look(v->op, &v->tree);
 	v->tree.stopping_ns = clock_ns();
 	r = trace_interrupt(tid);
 	if (r == 0)

@@ -16,6 +16,8 @@
 #define DEPTH_MAX 2
 #define PATHS_MAX 8
 #define NOBODY	  16 /* no register */
+#define RSP	  4
+#define RBP	  5
 
 struct insn {
 	size_t len;
@@ -31,12 +33,14 @@ struct modrm {
 	unsigned mod, reg, rm; /* rm: NOBODY when it is memory */
 	unsigned base, index;  /* of the memory operand */
 	size_t len;
+	bool below; /* that lies below base */
 };
 
 struct decoder {
 	const unsigned char *code;
 	size_t len;
-	unsigned reg; /* the one that is asked about */
+	unsigned reg;  /* the one that is asked about */
+	bool red_zone; /* and this too */
 	unsigned rex;
 };
 
@@ -74,6 +78,9 @@ static bool take_modrm(const struct decoder *d, size_t at, struct modrm *m)
 	} else {
 		m->base = (byte & 7) | (d->rex & 1) << 3;
 	}
+	m->below = m->mod && at + m->len < d->len && d->code[at + m->len] & 0x80;
+	if (m->mod == 2)
+		m->below = at + m->len + 3 < d->len && d->code[at + m->len + 3] & 0x80;
 	m->len += m->mod == 1 ? 1 : m->mod == 2 ? 4 : 0;
 	return true;
 }
@@ -96,6 +103,8 @@ static bool operands(const struct decoder *d, size_t at, unsigned what, size_t i
 		return false;
 	ret->len = at + m.len + imm;
 	ret->read = m.base == d->reg || m.index == d->reg;
+	/* Without a frame of its own a function keeps variables below rsp, or below rbp. */
+	ret->read |= d->red_zone && m.below && (m.base == RSP || m.base == RBP);
 	ret->read |= (what & RM_READ) && m.rm == d->reg;
 	ret->read |= (what & REG_READ) && m.reg == d->reg;
 	if (what & SMALL)
@@ -273,7 +282,8 @@ static bool decode(struct decoder *d, struct insn *ret)
 	return one_byte(d, d->code[at], at + 1, ret) && ret->len <= d->len;
 }
 
-static bool dies(arch_code_fn *read, void *ctx, uint64_t start, unsigned reg, int depth)
+static bool dies(arch_code_fn *read, void *ctx, uint64_t start, const struct decoder *what,
+		 int depth)
 {
 	unsigned char code[WINDOW];
 	size_t paths[PATHS_MAX] = { 0 }, n_paths = 1;
@@ -282,10 +292,12 @@ static bool dies(arch_code_fn *read, void *ctx, uint64_t start, unsigned reg, in
 
 	for (int steps = 0; n_paths && steps < STEPS_MAX; steps++) {
 		size_t at = paths[n_paths - 1];
-		struct decoder d = { code + at, len - at, reg, 0 };
+		struct decoder d = *what;
 		struct insn insn;
 		int64_t target;
 
+		d.code = code + at;
+		d.len = at < len ? len - at : 0;
 		if (at >= len || (!seen[at] && !decode(&d, &insn)))
 			return false;
 		if (seen[at]) {
@@ -300,7 +312,7 @@ static bool dies(arch_code_fn *read, void *ctx, uint64_t start, unsigned reg, in
 			/* Behind it the register is dead by convention, unless it is an argument.
 			 */
 			if (depth >= DEPTH_MAX ||
-			    !dies(read, ctx, start + (uint64_t)target, reg, depth + 1))
+			    !dies(read, ctx, start + (uint64_t)target, what, depth + 1))
 				return false;
 			insn.ends = true;
 		}
@@ -318,9 +330,10 @@ static bool dies(arch_code_fn *read, void *ctx, uint64_t start, unsigned reg, in
 	return !n_paths;
 }
 
-bool arch_arg_dies(arch_code_fn *read, void *ctx, uint64_t ip, int arg)
+bool arch_arg_dies(arch_code_fn *read, void *ctx, uint64_t ip, int arg, bool red_zone)
 {
 	static const unsigned registers[6] = { 7, 6, 2, 10, 8, 9 };
+	struct decoder what = { .reg = registers[arg], .red_zone = red_zone };
 
-	return dies(read, ctx, ip, registers[arg], 0);
+	return dies(read, ctx, ip, &what, 0);
 }
