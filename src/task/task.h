@@ -28,17 +28,17 @@ struct task;
 
 /* When the call in which a thread sleeps is to end: task/timeout.h. */
 struct thread_timeout {
-	uint64_t end_ns;      /* CLOCK_MONOTONIC, 0 = unknown or none */
-	uint64_t stood_ns;    /* when it had been stopped */
-	uint64_t switches;    /* voluntary ones of the thread, when it was looked at */
-	uint64_t ip;	      /* behind the call */
-	uint64_t stack_end;   /* of the mapping with its stack, 0 = the main one */
-	uint64_t place;	      /* for a struct timespec below its stack pointer, 0 = none */
-	uint64_t rem;	      /* where the kernel itself has put what is left, 0 = nowhere */
+	uint64_t end_ns;       /* CLOCK_MONOTONIC, 0 = unknown or none */
+	uint64_t stood_ns;     /* when it had been stopped */
+	uint64_t switches;     /* voluntary ones of the thread, when it was looked at */
+	uint64_t ip;	       /* behind the call */
+	uint64_t stack_end;    /* of the mapping with its stack, 0 = the main one */
+	uint64_t place;	       /* for a struct timespec below its stack pointer, 0 = none */
+	uint64_t rem;	       /* where the kernel itself has put what is left, 0 = nowhere */
 	unsigned char was[16]; /* in that place */
-	int arg;	      /* the call's argument that holds the timeout */
-	bool by_pointer;      /* it is the address of a struct timespec */
-	int cpu;	      /* on which it last ran */
+	int arg;	       /* the call's argument that holds the timeout */
+	bool by_pointer;       /* it is the address of a struct timespec */
+	int cpu;	       /* on which it last ran */
 };
 
 /* What a thread has told the kernel about restartable sequences. */

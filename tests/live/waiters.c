@@ -139,7 +139,7 @@ static void begin(struct waiter *w, size_t n)
 	for (size_t i = 0; i < n; i++)
 		while (!w[i].state)
 			subject_sleep_ms(1);
-	subject_sleep_ms(50);
+	subject_sleep_ms(600); /* so long that a timeout which starts afresh is late */
 }
 
 void waiters_run(struct waiter *w, size_t n)
