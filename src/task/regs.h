@@ -23,7 +23,8 @@ int regs_set(const struct thread *thread, const struct user_regs_struct *regs,
 
 /*
  * regs_redo - the registers from which the thread can be started afresh, in an image or after a
- * death of ours: an interrupted call is made again from its beginning (timeouts restart in full),
+ * death of ours: an interrupted call is made again from its beginning, with what is left of its
+ * timeout where that is known (timeout.h),
  * everything else is as it was. A timed wait that was interrupted twice and whose number cannot be
  * found out any more returns EINTR. A call that has ended (also one that really returned EINTR)
  * stays ended.

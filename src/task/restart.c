@@ -3,8 +3,8 @@
  * restart: see restart.h.
  *
  * What is not in the table keeps its EINTR. Making a call again is right only where EINTR means
- * that nothing has happened: close(), for one, has closed. A relative timeout starts afresh: the
- * call may end later than it would have, never earlier.
+ * that nothing has happened: close(), for one, has closed. What is left of a timeout is timeout.h's
+ * matter; where that is unknown it starts afresh: the call may end later, never earlier.
  */
 #include "task/restart.h"
 
@@ -44,11 +44,14 @@ static const struct row rows[] = {
 #endif
 	{ SYS_read, why_sock },
 	{ SYS_readv, why_sock },
+	{ SYS_preadv2, why_sock },
+	{ SYS_splice, why_sock },
 	{ SYS_recvfrom, why_sock },
 	{ SYS_recvmsg, why_sock },
 	{ SYS_recvmmsg, why_sock },
 	{ SYS_write, why_sock },
 	{ SYS_writev, why_sock },
+	{ SYS_pwritev2, why_sock },
 	{ SYS_sendto, why_sock },
 	{ SYS_sendmsg, why_sock },
 	{ SYS_sendmmsg, why_sock },

@@ -117,6 +117,14 @@ static long do_epoll(void)
 	return epoll_wait(epoll_create1(0), &event, 1, WAIT_MS);
 }
 
+static long do_epoll_pwait2(void)
+{
+	struct timespec t = timeout();
+	struct epoll_event event;
+
+	return syscall(SYS_epoll_pwait2, epoll_create1(0), &event, 1, &t, NULL, 0);
+}
+
 static long do_semtimedop(void)
 {
 	struct timespec t = timeout();
@@ -193,9 +201,10 @@ static const struct waiting waits[] = {
 	{ "ppoll", do_ppoll },
 	{ "select", do_select },
 	{ "futex", do_futex, -1, ETIMEDOUT },
-	{ "sigtimedwait", do_sigtimedwait, -1, EAGAIN, true },
-	{ "epoll_wait", do_epoll, 0, 0, true },
-	{ "semtimedop", do_semtimedop, -1, EAGAIN, true },
+	{ "sigtimedwait", do_sigtimedwait, -1, EAGAIN },
+	{ "epoll_wait", do_epoll },
+	{ "epoll_pwait2", do_epoll_pwait2 },
+	{ "semtimedop", do_semtimedop, -1, EAGAIN },
 	{ "recv", do_recv, -1, EAGAIN, true },
 	{ "accept", do_accept, -1, EAGAIN, true },
 	{ "read", do_read, 1 },
