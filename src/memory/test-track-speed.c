@@ -180,11 +180,61 @@ static void with_a_mapper(void **state)
 	measure(true);
 }
 
+/* What a small process with many mappings costs: all that is private of it. */
+static void many_mappings(void **state)
+{
+	struct memory m = { .size = 4 << 20 };
+	struct page_run ranges[512];
+	struct arena scratch = ARENA_INIT;
+	struct error err = ERROR_INIT;
+	struct proc_maps maps;
+	uint64_t pages[2], at, best = UINT64_MAX;
+	struct victim v;
+	struct track *t;
+	size_t n = 0;
+	int proc_fd;
+
+	m.at = mmap(NULL, m.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(m.at != MAP_FAILED);
+	for (size_t i = 0; i < 16; i++)
+		mprotect(m.at + i * 32 * PAGE, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC);
+	victim_start(&v, holder, &m);
+	victim_must(proc_open(v.pid, &proc_fd, &err), &err);
+	victim_must(track_open(&test_op, TRACK_UFFD_WP, v.pid, proc_fd, &t, &err), &err);
+	cover(t, proc_fd);
+	victim_must(track_round(t, count, pages, &err), &err);
+	victim_must(proc_maps_read(proc_fd, PROC_MAPS_ONLY, &scratch, &maps, &err), &err);
+	for (size_t i = 0; i < maps.n_vmas && n < ARRAY_SIZE(ranges); i++) {
+		const struct proc_vma *vma = &maps.vmas[i];
+
+		if (!vma->shared && vma->kind <= PROC_VMA_STACK)
+			ranges[n++] =
+				(struct page_run){ vma->start, vma->end,
+						   vma->kind == PROC_VMA_FILE ? TRACK_OWN_PAGES
+									      : 0 };
+	}
+	for (int i = 0; i < 4 * rounds; i++) {
+		memset(pages, 0, sizeof(pages));
+		at = clock_ns();
+		victim_must(track_last(t, ranges, n, count, pages, &err), &err);
+		best = MIN(best, (clock_ns() - at) / 1000);
+	}
+	printf("%zu mappings, %llu pages: last %llu microseconds\n", n,
+	       (unsigned long long)(pages[0] + pages[1]), (unsigned long long)best);
+	assert_true(best < 5000);
+	track_close(&t);
+	arena_deinit(&scratch);
+	close(proc_fd);
+	victim_end(&v);
+	munmap(m.at, m.size);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(idle),
 		cmocka_unit_test(with_a_mapper),
+		cmocka_unit_test(many_mappings),
 	};
 
 	if (argc > 1)

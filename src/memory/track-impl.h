@@ -57,7 +57,9 @@ struct track {
 	struct track_area *areas; /* ascending */
 	size_t n_areas;
 	uint64_t stood_ns;
-	struct page_list written, holes; /* of one chunk of shared memory */
+	struct page_list written; /* of one step through shared memory */
+	struct page_list steps;	  /* of the last round: of about the same work each */
+	uint64_t left_room_ns;	  /* when the mmap lock was last left to others */
 
 	struct last_half halves[2];
 	struct last_helper helper;

@@ -14,14 +14,13 @@
 
 #include "memory/track-impl.h"
 
-#define BY_ITSELF      (2ULL << 20) /* from this size on a range is worth a call of its own */
-#define GAP_MAX	       (4ULL << 20) /* between ranges walked in one call: something may be there */
-#define FOR_TWO	       (256ULL << 20) /* less is walked faster than a thread wakes up */
-#define HUGE	       (2ULL << 20)
-#define ROOM_REGIONS   4096
-#define LIST_MAX       ((size_t)1 << 17)
-#define LIST_MIN       ((size_t)1 << 10)
-#define FOLLOWED_PAGES 16 /* of so many one begins a run of its own: how much room is made */
+#define BY_ITSELF     (2ULL << 20) /* from this size on a range is worth a call of its own */
+#define GAP_MAX	      (4ULL << 20) /* between ranges walked in one call: something may be there */
+#define ROOM_REGIONS  4096
+#define STEPS_FOR_TWO 8 /* of 32 MiB each: less is walked faster than a thread wakes up */
+#define LIST_MIN      ((size_t)1 << 10)
+#define LIST_STEP     ((size_t)1 << 9) /* runs for which there is room, for each step */
+#define LIST_MAX      ((size_t)1 << 17)
 
 /* One wanted range, or a part of it that lies in or outside of an area. */
 struct last_piece {
@@ -318,25 +317,24 @@ static void wait_for(struct last_helper *helper)
 	pthread_mutex_unlock(&helper->lock);
 }
 
+static bool for_two(const struct track *t)
+{
+	return t->steps.n_runs >= STEPS_FOR_TWO;
+}
+
 /* Room for what the stop is likely to find, made in live time. */
 int track_last_ready(struct track *t, struct error *err)
 {
-	uint64_t pages = 0;
-	size_t runs;
+	size_t runs = MIN(LIST_MIN + t->steps.n_runs * LIST_STEP, LIST_MAX);
 	int r = 0;
 
-	for (size_t i = 0; i < t->n_areas; i++)
-		pages += (t->areas[i].end - t->areas[i].start) / AMBER_PAGE_SIZE;
-	runs = (size_t)MIN(pages / FOLLOWED_PAGES + LIST_MIN, (uint64_t)LIST_MAX);
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(t->halves); i++) {
-		if (i == 1 && pages < FOR_TWO / AMBER_PAGE_SIZE)
-			return 0;
+	for (size_t i = 0; r == 0 && i < (for_two(t) ? ARRAY_SIZE(t->halves) : 1); i++) {
 		if (!t->halves[i].room.regions)
 			r = pagemap_room_init(&t->halves[i].room, ROOM_REGIONS, err);
 		if (r == 0)
 			r = page_list_ready(&t->halves[i].found, runs, err);
 	}
-	if (r < 0 || t->helper.runs)
+	if (r < 0 || !for_two(t) || t->helper.runs)
 		return r;
 	pthread_mutex_init(&t->helper.lock, NULL);
 	pthread_cond_init(&t->helper.changed, NULL);
@@ -346,43 +344,33 @@ int track_last_ready(struct track *t, struct error *err)
 }
 
 /*
- * Cut the scans in two parts of about the same work; returns how many belong to the first. One in
- * the middle is cut itself: both parts then stand beside each other.
+ * Where the second half of the work begins: at the step of the last round that was in the middle.
+ * A scan that lies across is cut. Returns how many scans belong to the first half in *ret_first.
  */
-static int halve(struct last_walk *w, size_t *ret_first, struct error *err)
+static int halve(const struct track *t, struct last_walk *w, size_t *ret_first, struct error *err)
 {
-	uint64_t total = 0, before = 0, middle;
-	size_t i;
+	uint64_t middle = t->steps.runs[t->steps.n_runs / 2].start;
+	struct last_piece rest;
+	size_t i = 0;
 	int r;
 
-	for (i = 0; i < w->n_pieces; i++)
-		total += piece_size(&w->pieces[i]);
-	*ret_first = w->n_scans;
-	if (total < FOR_TWO)
-		return 0;
-	for (i = 0; i < w->n_scans; before += piece_size(&w->pieces[w->scans[i].first]), i++)
-		if (before + piece_size(&w->pieces[w->scans[i].first]) > total / 2)
-			break;
+	while (i < w->n_scans && w->pieces[w->scans[i].first + w->scans[i].n - 1].end <= middle)
+		i++;
 	*ret_first = i;
-	if (i == w->n_scans || w->scans[i].n != 1)
+	if (i == w->n_scans || w->scans[i].how != LAST_OTHERS)
 		return 0;
-	middle = (w->pieces[w->scans[i].first].start + total / 2 - before) & ~(HUGE - 1);
-	if (middle <= w->pieces[w->scans[i].first].start)
+	rest = w->pieces[w->scans[i].first];
+	if (rest.start >= middle)
 		return 0;
-	/* The second part goes to the end of the array of pieces, its scan into the place after. */
-	r = add_piece(w,
-		      (struct last_piece){ .start = middle,
-					   .end = w->pieces[w->scans[i].first].end,
-					   .tracked = w->pieces[w->scans[i].first].tracked,
-					   .shared = w->pieces[w->scans[i].first].shared,
-					   .own = w->pieces[w->scans[i].first].own },
-		      err);
+	/* Its second part stands at the end of the array of pieces; order is that of scans. */
+	rest.start = middle;
+	r = add_piece(w, rest, err);
 	if (r < 0)
 		return r;
 	w->pieces[w->scans[i].first].end = middle;
 	for (size_t k = w->n_scans++; k > i + 1; k--)
 		w->scans[k] = w->scans[k - 1];
-	w->scans[i + 1] = (struct last_scan){ w->scans[i].how, w->n_pieces - 1, 1 };
+	w->scans[i + 1] = (struct last_scan){ LAST_OTHERS, w->n_pieces - 1, 1 };
 	*ret_first = i + 1;
 	return 0;
 }
@@ -393,8 +381,8 @@ static int walk(struct track *t, struct last_walk *w, struct error *err)
 	size_t first = w->n_scans;
 	int r = 0;
 
-	if (t->helper.runs)
-		r = halve(w, &first, err);
+	if (t->helper.runs && for_two(t))
+		r = halve(t, w, &first, err);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(t->halves); i++) {

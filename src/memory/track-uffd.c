@@ -35,28 +35,26 @@
 	 1ULL << 15 /* ASYNC */)
 #define UFFD_FLAGS (O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY)
 
-#define HUGE	    (2ULL << 20)
-#define ROUND_CHUNK (32ULL << 20)     /* walked under one read lock of the mappings: 0.1 ms */
-#define CLOSE_CHUNK (16ULL << 20)     /* let go under one write lock: 0.1 ms */
-#define WORTH_IT    (64ULL << 10)     /* less data than this is copied in the stop */
-#define OWN_WORTH   (1ULL << 20)      /* the same for a file's own pages: these cost more to ask */
-#define HOLES_MAX   (4ULL << 30)      /* protecting holes costs page tables, a 512th of this */
-#define ROOM_NS	    50000
-#define NOWHERE	    0x7fffffffe000ULL /* the last page below 47 bits: no mapping gets there */
+#define HUGE	      (2ULL << 20)
+#define ROUND_CHUNK   (32ULL << 20) /* walked under one read lock of the mappings: 0.1 ms */
+#define CLOSE_CHUNK   (16ULL << 20) /* let go under one write lock: 0.1 ms */
+#define WORTH_IT      (64ULL << 10) /* less data than this is copied in the stop */
+#define OWN_WORTH     (1ULL << 20)  /* the same for a file's own pages: these cost more to ask */
+#define HOLES_MAX     (4ULL << 30)  /* protecting holes costs page tables, a 512th of this */
+#define ROOM_NS	      50000
+#define ROOM_EVERY_NS 80000
+#define NOWHERE	      0x7fffffffe000ULL /* the last page below 47 bits: no mapping gets there */
 
 /*
- * The kernel lets a waiter have the lock of the mappings for certain only after 4 ms: one that takes
- * it again and again must leave it free for as long as a waiter needs to wake up.
+ * The kernel lets a waiter have the lock of the mappings for certain only after 4 ms: one that
+ * takes it again and again must leave it free for as long as a waiter needs to wake up.
  */
-static void leave_room(void)
+static void leave_room(struct track *t)
 {
+	if (clock_ns() - t->left_room_ns < ROOM_EVERY_NS)
+		return;
 	nanosleep(&(struct timespec){ .tv_nsec = ROOM_NS }, NULL);
-}
-
-/* Chunks end where huge pages do: protecting a part of one would split it. */
-static uint64_t chunk_end(uint64_t at, uint64_t end, uint64_t chunk)
-{
-	return MIN(end, (at + chunk) & ~(HUGE - 1));
+	t->left_room_ns = clock_ns();
 }
 
 static bool handshake(int fd)
@@ -332,6 +330,31 @@ int track_uffd_cover(struct track *t, const struct proc_maps *maps, struct error
 	return 0;
 }
 
+static int skip_run(const struct page_run *run, void *arg, struct error *err)
+{
+	return 0;
+}
+
+/*
+ * How far to go in one step from here: as far as there are so many bytes of data; in reservations
+ * of terabytes with little in them that is far. Steps end where huge pages do: protecting a part of
+ * one would split it.
+ */
+static uint64_t step_end(struct track *t, const struct track_area *area, uint64_t at,
+			 uint64_t bytes)
+{
+	const struct pagemap_query query = { .any_of = TRACK_DATA,
+					     .max_pages = bytes / AMBER_PAGE_SIZE };
+	uint64_t end = at + bytes;
+
+	if (area->hugetlb)
+		return area->end;
+	if (area->kind != AREA_SHARED && pagemap_scan_in(&t->room, t->pagemap_fd, at, area->end,
+							 &query, skip_run, NULL, &end, NULL) < 0)
+		end = at + bytes;
+	return MIN(area->end, (end + HUGE - 1) & ~(HUGE - 1));
+}
+
 /* Private memory: what holds data, and was written since the last round. */
 static int round_private(struct track *t, const struct track_area *area, uint64_t start,
 			 uint64_t end, pagemap_fn *fn, void *arg, struct error *err)
@@ -385,25 +408,34 @@ static int round_shared(struct track *t, const struct track_area *area, uint64_t
 	return r;
 }
 
-int track_uffd_round(struct track *t, pagemap_fn *fn, void *arg, struct error *err)
+static int round_area(struct track *t, const struct track_area *area, pagemap_fn *fn, void *arg,
+		      struct error *err)
 {
 	uint64_t end;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < t->n_areas; i++) {
-		struct track_area *area = &t->areas[i];
+	for (uint64_t at = area->start; r == 0 && at < area->end; at = end) {
+		end = step_end(t, area, at, ROUND_CHUNK);
+		leave_room(t);
+		r = op_cancelled(t->op, err);
+		if (r == 0)
+			r = page_list_add(&t->steps, at, end, t->steps.n_runs, err);
+		if (r == 0)
+			r = area->kind == AREA_SHARED
+				    ? round_shared(t, area, at, end, fn, arg, err)
+				    : round_private(t, area, at, end, fn, arg, err);
+	}
+	return r;
+}
 
-		for (uint64_t at = area->start; r == 0 && at < area->end; at = end) {
-			end = area->hugetlb ? area->end : chunk_end(at, area->end, ROUND_CHUNK);
-			r = op_cancelled(t->op, err);
-			if (r == 0 && at > area->start)
-				leave_room();
-			if (r == 0)
-				r = area->kind == AREA_SHARED
-					    ? round_shared(t, area, at, end, fn, arg, err)
-					    : round_private(t, area, at, end, fn, arg, err);
-		}
-		area->fresh = area->fresh && r < 0;
+int track_uffd_round(struct track *t, pagemap_fn *fn, void *arg, struct error *err)
+{
+	int r = 0;
+
+	page_list_clear(&t->steps);
+	for (size_t i = 0; r == 0 && i < t->n_areas; i++) {
+		r = round_area(t, &t->areas[i], fn, arg, err);
+		t->areas[i].fresh = t->areas[i].fresh && r < 0;
 	}
 	if (r >= 0 && !track_uffd_alive(t))
 		r = error_set(err, ERROR_NOT_FOUND, ESRCH, "it has ended, or runs another program");
@@ -414,19 +446,20 @@ int track_uffd_round(struct track *t, pagemap_fn *fn, void *arg, struct error *e
  * Letting go of a mapping as a whole would hold the write lock for 6 ms per GiB. A part of it is a
  * mapping of its own for as long as it takes to get to the next, and then joins the one before.
  */
-static void let_go(const struct track *t, const struct track_area *area)
+static void let_go(struct track *t, const struct track_area *area)
 {
 	uint64_t end;
 
 	for (uint64_t at = area->start; at < area->end; at = end) {
 		struct uffdio_range range;
 
-		end = area->hugetlb ? area->end : chunk_end(at, area->end, CLOSE_CHUNK);
+		end = step_end(t, area, at, CLOSE_CHUNK);
 		range = (struct uffdio_range){ at, end - at };
+		leave_room(t);
 		/* What cannot be let go so (a limit of mappings) goes with the descriptor. */
-		if (ioctl(t->uffd, UFFDIO_UNREGISTER, &range) < 0 && errno == ENOMEM)
+		if (ioctl(t->uffd, UFFDIO_UNREGISTER, &range) < 0 &&
+		    (errno == ENOMEM || errno == ESRCH))
 			return;
-		leave_room();
 	}
 }
 

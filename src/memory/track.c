@@ -93,7 +93,7 @@ void track_close(struct track **track)
 		close(t->pagemap_fd);
 	pagemap_room_deinit(&t->room);
 	page_list_deinit(&t->written);
-	page_list_deinit(&t->holes);
+	page_list_deinit(&t->steps);
 	free(t->areas);
 	free(t);
 }
