@@ -20,7 +20,7 @@ import run as live  # noqa: E402  (needs the path above)
 from lib import amber, container, host  # noqa: E402
 
 CAPTURES = int(os.environ.get("AMBER_CAPTURES", "10"))
-SUBJECTS = ["calls", "calls-files"]
+SUBJECTS = ["calls", "calls-files", "calls-more"]
 SLEEP_S = 4
 SEIZE, INTERRUPT, DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000
 

@@ -27,6 +27,8 @@ struct waiter {
 	struct timespec timeout; /* ms */
 	int fd[2];
 	int id;
+	unsigned long aio;
+	const char *path;
 	pid_t tid, child;
 	unsigned futex;
 	volatile int state; /* 0 not begun, 1 in it, 2 ended as it should */
