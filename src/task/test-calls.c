@@ -300,7 +300,24 @@ static long do_sigsuspend(void)
 	return sigsuspend(&set);
 }
 
+static long do_long_epoll_pwait2(void)
+{
+	struct timespec t = { .tv_sec = 60 };
+	struct epoll_event event;
+
+	return syscall(SYS_epoll_pwait2, epoll_create1(0), &event, 1, &t, NULL, 0);
+}
+
+static long do_long_nanosleep(void)
+{
+	struct timespec t = { .tv_sec = 60 };
+
+	return nanosleep(&t, NULL);
+}
+
 static const struct waiting interruptible[] = {
+	{ "epoll_pwait2", do_long_epoll_pwait2, -1, EINTR },
+	{ "nanosleep", do_long_nanosleep, -1, EINTR },
 	{ "pause", do_pause, -1, EINTR },
 	{ "epoll_wait", do_long_epoll, -1, EINTR },
 	{ "poll", do_long_poll, -1, EINTR },
@@ -386,7 +403,7 @@ static void ignored_signals_do_not(void **state)
 	struct task_tree tree;
 	struct victim v;
 
-	victim_start(&v, interrupted, (void *)&interruptible[1]);
+	victim_start(&v, interrupted, (void *)&interruptible[0]);
 	usleep(20000);
 	victim_stop(&test_op, &v, 1, &tree);
 	kill(v.pid, SIGCHLD);

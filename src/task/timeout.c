@@ -169,29 +169,43 @@ static uint64_t duration_of(const struct task *task, const struct row *row, uint
 	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
+/* The mappings of a task, read when they are first asked for. */
+struct mappings {
+	const struct task *task;
+	struct arena arena;
+	struct proc_maps maps;
+	bool read;
+};
+
+static const struct proc_maps *mappings_of(struct mappings *m, const struct task *task)
+{
+	if (m->task != task) {
+		arena_deinit(&m->arena);
+		*m = (struct mappings){ .task = task, .arena = ARENA_INIT };
+		m->read = proc_maps_read(task->proc_fd, PROC_MAPS_ONLY, &m->arena, &m->maps,
+					 NULL) == 0;
+	}
+	return m->read ? &m->maps : NULL;
+}
+
 /*
- * The red zone of a thread that sleeps. What place.h asks of a stack is asked here while
- * it runs; where its TLS is, is known when it stands.
+ * The red zone of a thread that sleeps. What place.h asks of a stack is asked here while it runs;
+ * where its TLS is, is known when it stands.
  */
-static void find_place(const struct task *task, uint64_t sp, struct thread_timeout *ret)
+static void find_place(const struct proc_maps *maps, uint64_t sp, struct thread_timeout *ret)
 {
 	uint64_t place = sp - ARCH_RED_ZONE;
-	struct arena scratch = ARENA_INIT;
-	const struct proc_vma *vma;
-	struct proc_maps maps;
+	const struct proc_vma *vma = maps ? proc_maps_find(maps, sp - 1) : NULL;
 
-	if (proc_maps_read(task->proc_fd, PROC_MAPS_ONLY, &scratch, &maps, NULL) == 0 &&
-	    (vma = proc_maps_find(&maps, sp - 1)) && !vma->shared && vma->prot & PROT_WRITE &&
-	    place > vma->start + STACK_LEFT) {
-		if (vma->kind == PROC_VMA_STACK) {
-			ret->place = place;
-		} else if (vma->kind == PROC_VMA_ANON && vma > maps.vmas &&
-			   vma[-1].end == vma->start && !vma[-1].prot) {
-			ret->place = place;
-			ret->stack_end = vma->end;
-		}
+	if (!vma || vma->shared || !(vma->prot & PROT_WRITE) || place < vma->start + STACK_LEFT)
+		return;
+	if (vma->kind == PROC_VMA_STACK) {
+		ret->place = place;
+	} else if (vma->kind == PROC_VMA_ANON && vma > maps->vmas && vma[-1].end == vma->start &&
+		   !vma[-1].prot) {
+		ret->place = place;
+		ret->stack_end = vma->end;
 	}
-	arena_deinit(&scratch);
 }
 
 /*
@@ -199,7 +213,7 @@ static void find_place(const struct task *task, uint64_t sp, struct thread_timeo
  * that it sleeps is seen after its switches were counted, so that one more of them at the stop
  * means: the same sleep.
  */
-static void look(struct thread *thread)
+static void look(struct thread *thread, struct mappings *mappings)
 {
 	struct thread_timeout t = { 0 };
 	_cleanup_close_ int fd = -1;
@@ -230,7 +244,7 @@ static void look(struct thread *thread)
 	t.cpu = stat.processor;
 	t.end_ns = ran_ns + duration_ns;
 	if (t.by_pointer && !t.rem)
-		find_place(thread->task, before.sp, &t);
+		find_place(mappings_of(mappings, thread->task), before.sp, &t);
 	if (!t.by_pointer || t.rem || t.place)
 		thread->timeout = t;
 }
@@ -274,6 +288,7 @@ static int64_t clock_offset(int cpu)
 void timeout_look(struct op *op, struct task_tree *tree)
 {
 	_cleanup_free_ int64_t *offsets = NULL;
+	struct mappings mappings = { .arena = ARENA_INIT };
 	struct thread *thread;
 	cpu_set_t mine;
 	struct task *task;
@@ -284,9 +299,10 @@ void timeout_look(struct op *op, struct task_tree *tree)
 		return;
 	foreach_task (task, tree) {
 		foreach_thread (thread, task) {
-			look(thread);
+			look(thread, &mappings);
 		}
 	}
+	arena_deinit(&mappings.arena);
 	foreach_task (task, tree) {
 		foreach_thread (thread, task) {
 			int64_t *offset = &offsets[thread->timeout.cpu];
