@@ -12,6 +12,7 @@ GAP = struct.Struct("<2Q")   # end, length; ns of CLOCK_MONOTONIC
 RING = 4096
 SIZE = HEAD.size + RING * GAP.size
 FLOOR_MS = 0.2  # shorter gaps are not told
+SHARED_NS = 300000  # what may be missing of a gap in another that is the same one
 
 
 class Meter:
@@ -25,14 +26,21 @@ class Meter:
     def operations(self):
         return HEAD.unpack_from(self.map)[2]
 
-    def longest_ms(self, since, until):
-        """The longest gap that overlaps [since, until] (seconds of time.monotonic()); FLOOR_MS when none was told."""
-        longest = FLOOR_MS * 1e6
+    def gaps(self, since, until):
+        """(start, end) in ns of each gap that overlaps [since, until] (seconds of time.monotonic())."""
+        found = []
         for i in range(min(HEAD.unpack_from(self.map)[3], RING)):
             end, length = GAP.unpack_from(self.map, HEAD.size + i * GAP.size)
             if end >= since * 1e9 and end - length <= until * 1e9:
-                longest = max(longest, length)
-        return longest / 1e6
+                found.append((end - length, end))
+        return found
+
+    def longest_ms(self, since, until, witness=None):
+        """The longest gap; FLOOR_MS when none was told. Leaves out those that one of the `witness` clocks had as well."""
+        others = witness.gaps(since, until) if witness else []
+        own = [end - start for start, end in self.gaps(since, until)
+               if all(end - start - min(end, e) + max(start, s) > SHARED_NS for s, e in others)]
+        return max([FLOOR_MS * 1e6, *own]) / 1e6
 
 
 def ready(path):

@@ -7,6 +7,7 @@ cache that its output filled.
 """
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -118,11 +119,8 @@ class Amber:
     def _steps(self):
         steps = {}
         log = host.run("tar", "-xOf", self.archive, "dump.log").stdout
-        for line in log.splitlines():
-            text = line.partition(" debug: ")[2]
-            if text.endswith(" ms") and ": " in text:
-                name, _, took = text.rpartition(": ")
-                steps[name] = steps.get(name, 0) + float(took[:-3])
+        for name, took in re.findall(r" debug: (\D+): ([\d.]+) ms$", log, re.M):
+            steps[name] = steps.get(name, 0) + float(took)
         return steps
 
     def clear(self):
