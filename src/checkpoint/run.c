@@ -237,6 +237,7 @@ static const struct checkpoint_step {
 	{ "looking at the tasks", step_tasks, NULL },
 	{ "estimating memory", step_estimate, NULL },
 	{ "copying memory in rounds", checkpoint_precopy, checkpoint_precopy_free },
+	{ "following files", checkpoint_follow_rootfs, NULL },
 	{ "stopping the container", step_stop, undo_stop },
 	{ "looking at its root task", step_root, NULL },
 	{ "noting standard streams", checkpoint_note_stdio, NULL },

@@ -161,29 +161,28 @@ static const char *folder_find(struct tree_watch *watch, struct file_handle *han
 	return folder->path;
 }
 
-/* The record that names the event's directory and name; NULL: the event has none. */
-static const struct fanotify_event_info_fid *event_name(const struct fanotify_event_metadata *event)
+/* The record that names the event's directory and name; NULL: the event has none. Records are only
+ * aligned to four bytes, events too: hence the copies of heads. */
+static const struct fanotify_event_info_fid *event_name(const unsigned char *at,
+							const unsigned char *end)
 {
-	const unsigned char *at = (const unsigned char *)event + event->metadata_len;
-	const unsigned char *end = (const unsigned char *)event + event->event_len;
+	struct fanotify_event_info_header head;
 
-	while (end - at >= (ptrdiff_t)sizeof(struct fanotify_event_info_fid)) {
-		const struct fanotify_event_info_fid *info = (const void *)at;
-
-		if (info->hdr.info_type == FAN_EVENT_INFO_TYPE_DFID_NAME)
-			return info;
-		if (!info->hdr.len)
+	for (; end - at >= (ptrdiff_t)sizeof(struct fanotify_event_info_fid); at += head.len) {
+		memcpy(&head, at, sizeof(head));
+		if (head.info_type == FAN_EVENT_INFO_TYPE_DFID_NAME)
+			return (const void *)at;
+		if (!head.len)
 			break;
-		at += info->hdr.len;
 	}
 	return NULL;
 }
 
-static int event_tell(struct tree_watch *watch, const struct fanotify_event_metadata *event,
-		      tree_changed_fn *fn, void *ctx, struct error *err)
+static int event_tell(struct tree_watch *watch, uint64_t mask,
+		      const struct fanotify_event_info_fid *info, tree_changed_fn *fn, void *ctx,
+		      struct error *err)
 {
-	const struct fanotify_event_info_fid *info = event_name(event);
-	unsigned int changes = event->mask & WATCH_NAMED ? TREE_NAMED : TREE_CHANGED;
+	unsigned int changes = mask & WATCH_NAMED ? TREE_NAMED : TREE_CHANGED;
 	struct file_handle *handle;
 	char path[TREE_PATH_MAX];
 	const char *folder, *name;
@@ -200,7 +199,7 @@ static int event_tell(struct tree_watch *watch, const struct fanotify_event_meta
 	if ((size_t)snprintf(path, sizeof(path), "%s%s%s", folder, *folder ? "/" : "", name) >=
 	    sizeof(path))
 		return 0; /* no path of this length is ever copied */
-	if (event->mask & FAN_ONDIR)
+	if (mask & FAN_ONDIR)
 		changes |= TREE_DIRECTORY;
 	return fn(ctx, path, changes, err);
 }
@@ -213,9 +212,10 @@ static void forget_folders(struct tree_watch *watch)
 
 int tree_watch_read(struct tree_watch *watch, tree_changed_fn *fn, void *ctx, struct error *err)
 {
-	const struct fanotify_event_metadata *event;
+	struct fanotify_event_metadata event;
+	const unsigned char *at;
 	bool lost = false;
-	ssize_t n;
+	ssize_t n, left;
 	int r = 0;
 
 	for (;;) {
@@ -224,12 +224,20 @@ int tree_watch_read(struct tree_watch *watch, tree_changed_fn *fn, void *ctx, st
 			continue;
 		if (n <= 0)
 			break;
-		for (event = (void *)watch->events; r >= 0 && FAN_EVENT_OK(event, n);
-		     event = FAN_EVENT_NEXT(event, n)) {
-			if (event->mask & FAN_Q_OVERFLOW)
+		for (at = watch->events, left = n; r >= 0; at += event.event_len) {
+			if (left < (ssize_t)sizeof(event))
+				break;
+			memcpy(&event, at, sizeof(event));
+			if (!FAN_EVENT_OK(&event, left))
+				break;
+			left -= event.event_len;
+			if (event.mask & FAN_Q_OVERFLOW)
 				lost = true;
 			else if (!lost)
-				r = event_tell(watch, event, fn, ctx, err);
+				r = event_tell(
+					watch, event.mask,
+					event_name(at + event.metadata_len, at + event.event_len),
+					fn, ctx, err);
 		}
 		if (r < 0)
 			break;

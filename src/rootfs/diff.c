@@ -41,6 +41,7 @@ struct rootfs_copy {
 	const char *prefix; /* of overlay's attributes */
 	struct tree_rounds *rounds;
 	struct opaque_dir *opaque;
+	bool followed; /* a first round is over */
 };
 
 /* Where notes go in the end. */
@@ -364,7 +365,13 @@ static int while_reading(const struct rootfs_copy *copy, int r, struct error *er
 
 int rootfs_copy_round(struct rootfs_copy *copy, struct error *err)
 {
-	int r = copy->rounds ? tree_rounds_settle(copy->rounds, err) : 0;
+	bool first = !copy->followed;
+	int r = 0;
+
+	copy->followed = true;
+	if (copy->rounds)
+		r = first ? tree_rounds_settle(copy->rounds, err)
+			  : tree_rounds_copy(copy->rounds, err);
 
 	if (r >= 0)
 		r = opaque_look_all(copy, err);

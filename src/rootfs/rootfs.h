@@ -89,7 +89,8 @@ int rootfs_copy_new(struct op *op, const struct rootfs *rootfs, int spill_dir,
 		    struct rootfs_copy **ret, struct error *err) _must_check_;
 void rootfs_copy_free(struct rootfs_copy *copy); /* accepts NULL */
 
-/* rootfs_copy_round - while the container runs, as often as wanted. */
+/* rootfs_copy_round - while the container runs, as often as wanted: the first call copies until
+ * little changes, further ones what changed since. */
 int rootfs_copy_round(struct rootfs_copy *copy, struct error *err) _must_check_;
 
 /* rootfs_copy_last - in the stop. @written: files that somebody may be writing. */
