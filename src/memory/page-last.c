@@ -51,8 +51,10 @@ bool page_walk_next(struct page_walk *walk, uint64_t max, struct page_piece *ret
 		ret->n = MIN(ret->n, extent->page - walk->page);
 	} else if (extent) {
 		ret->n = MIN(ret->n, extent->page + extent->n - walk->page);
-		ret->slot = extent->slot + (walk->page - extent->page);
-		ret->hot = run->categories & PAGEMAP_WRITTEN;
+		if (!extent->empty) {
+			ret->slot = extent->slot + (walk->page - extent->page);
+			ret->hot = run->categories & PAGEMAP_WRITTEN;
+		}
 	}
 	walk->page += ret->n;
 	return true;

@@ -62,11 +62,7 @@ static int reserve(struct page_slots *slots, size_t n, struct error *err)
 
 static bool joins(const struct page_extent *a, const struct page_extent *b)
 {
-	if (a->page + a->n != b->page)
-		return false;
-	if (a->slot == PAGE_SLOT_NONE || b->slot == PAGE_SLOT_NONE)
-		return a->slot == b->slot;
-	return a->slot + a->n == b->slot;
+	return a->page + a->n == b->page && a->slot + a->n == b->slot && a->empty == b->empty;
 }
 
 int page_slots_append(struct page_slots *changes, const struct page_extent *extent,
@@ -94,7 +90,8 @@ static struct page_extent clip(const struct page_extent *extent, uint64_t from, 
 
 	if (start >= end)
 		return (struct page_extent){ 0 };
-	return (struct page_extent){ start, extent->slot + (start - extent->page), end - start };
+	return (struct page_extent){ start, extent->slot + (start - extent->page), end - start,
+				     extent->empty };
 }
 
 /* Old extents [first, last) with the changes over them. */
@@ -117,7 +114,7 @@ static int overlay(const struct page_slots *slots, size_t first, size_t last,
 				break; /* the rest stands behind the change */
 			i++;
 		}
-		if (r == 0 && change && change->slot != PAGE_SLOT_NONE)
+		if (r == 0 && change)
 			r = page_slots_append(out, change, err);
 		from = change ? change->page + change->n : 0;
 	}

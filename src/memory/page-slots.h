@@ -9,10 +9,9 @@
 
 #include "base/error.h"
 
-#define PAGE_SLOT_NONE UINT64_MAX
-
 struct page_extent {
-	uint64_t page, slot, n; /* slot: PAGE_SLOT_NONE in a change that takes pages out */
+	uint64_t page, slot, n;
+	bool empty; /* the slots are kept for these pages, and hold no copy of them */
 };
 
 struct page_slots {

@@ -19,6 +19,7 @@
 #include "memory/page-read.h"
 #include "memory/page-slots.h"
 
+#define PAGE_SLOT_NONE	  UINT64_MAX
 #define PAGE_CHUNK	  128U /* pages copied in a round before they are written */
 #define PAGE_WORKERS_MAX  4U
 #define PAGE_HEADER_PAGES 1U /* between two members of the archive that are full of pages */

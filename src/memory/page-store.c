@@ -2,7 +2,7 @@
 /*
  * page-store: rounds. See page-store.h, and page-state.h for where pages lie.
  *
- * A page that could not be read in a round loses its slot: the stop then copies it.
+ * The slot of a page that could not be read in a round counts as empty: the stop then copies it.
  */
 #include "memory/page-store.h"
 
@@ -100,25 +100,34 @@ int page_store_write(struct page_store *store, const void *data, uint64_t slot, 
 		     : 0;
 }
 
-/* Slots for n new pages: behind the space's other pages as long as nothing lies there. */
-static uint64_t allocate(struct page_space *space, uint64_t page, uint64_t n)
+/* Slots behind the space's other pages, as long as nothing lies there; else PAGE_SLOT_NONE. */
+static uint64_t allocate_main(struct page_space *space, uint64_t page, uint64_t n)
 {
 	struct page_store *store = space->store;
 	uint64_t gap = space->lie == SIZE_MAX && store->n_lie ? PAGE_HEADER_PAGES : 0, slot;
 	bool at_end =
 		space->lie == SIZE_MAX || (space == store->main_space && page >= space->main_next);
 
-	if (at_end && store->main_next + gap + n <= store->spill_first) {
-		if (space->lie == SIZE_MAX)
-			space->lie = store->n_lie++;
-		store->main_space = space;
-		slot = store->main_next + gap;
-		store->main_next = slot + n;
-		space->main_next = page + n;
-		return slot;
+	if (!at_end || store->main_next + gap + n > store->spill_first)
+		return PAGE_SLOT_NONE;
+	if (space->lie == SIZE_MAX)
+		space->lie = store->n_lie++;
+	store->main_space = space;
+	slot = store->main_next + gap;
+	store->main_next = slot + n;
+	space->main_next = page + n;
+	return slot;
+}
+
+/* Slots for n new pages that are about to be written. */
+static uint64_t allocate(struct page_space *space, uint64_t page, uint64_t n)
+{
+	uint64_t slot = allocate_main(space, page, n);
+
+	if (slot == PAGE_SLOT_NONE) {
+		slot = space->store->spill_next;
+		space->store->spill_next += n;
 	}
-	slot = store->spill_next;
-	store->spill_next += n;
 	return slot;
 }
 
@@ -151,57 +160,63 @@ static uint64_t alike(const unsigned char *bad, uint64_t n)
 	return other ? (uint64_t)(other - bad) : n;
 }
 
-/* The slot of the next pages, and how many it is good for. */
-static uint64_t find_slot(struct round *round, uint64_t page, uint64_t *n)
+/* What is known of the next pages, and how many of them that is good for. */
+static struct page_extent find_slot(struct round *round, uint64_t page, uint64_t n)
 {
 	const struct page_slots *slots = &round->space->slots;
 	const struct page_extent *extent;
+	uint64_t skip;
 
 	round->extent = page_slots_find(slots, page, round->extent);
-	if (round->extent == slots->n)
-		return PAGE_SLOT_NONE;
-	extent = &slots->extents[round->extent];
-	if (extent->page > page) {
-		*n = MIN(*n, extent->page - page);
-		return PAGE_SLOT_NONE;
-	}
-	*n = MIN(*n, extent->page + extent->n - page);
-	return extent->slot + (page - extent->page);
+	extent = round->extent < slots->n ? &slots->extents[round->extent] : NULL;
+	if (!extent)
+		return (struct page_extent){ page, PAGE_SLOT_NONE, n, true };
+	if (extent->page > page)
+		return (struct page_extent){ page, PAGE_SLOT_NONE, MIN(n, extent->page - page),
+					     true };
+	skip = page - extent->page;
+	return (struct page_extent){ page, extent->slot + skip, MIN(n, extent->n - skip),
+				     extent->empty };
 }
 
-/* Pages that lie together in the buffer: write them, or note that they are to be written. */
+/* These pages go to that slot, which may continue where the last ones ended. */
+static int round_write(struct round *round, const struct page_extent *part,
+		       const unsigned char *from, struct error *err)
+{
+	int r = 0;
+
+	if (part->slot != round->slot + round->n ||
+	    from != round->from + round->n * AMBER_PAGE_SIZE)
+		r = round_flush(round, err);
+	if (round->n == 0) {
+		round->from = from;
+		round->slot = part->slot;
+	}
+	round->n += part->n;
+	return r;
+}
+
+/* Pages that lie together in the buffer: note where they go, and whether they are there now. */
 static int round_put(struct round *round, uint64_t page, uint64_t n, const unsigned char *from,
 		     struct error *err)
 {
 	const unsigned char *bad = round->bad + (size_t)(from - round->buffer) / AMBER_PAGE_SIZE;
-	uint64_t take, slot;
+	struct page_extent part;
 	int r = 0;
 
 	for (; r == 0 && n > 0;
-	     page += take, n -= take, bad += take, from += take * AMBER_PAGE_SIZE) {
-		take = alike(bad, n);
-		slot = find_slot(round, page, &take);
-		if (bad[0]) {
-			if (slot != PAGE_SLOT_NONE)
-				r = page_slots_append(
-					&round->changes,
-					&(struct page_extent){ page, PAGE_SLOT_NONE, take }, err);
+	     page += part.n, n -= part.n, bad += part.n, from += part.n * AMBER_PAGE_SIZE) {
+		part = find_slot(round, page, alike(bad, n));
+		if (bad[0] && part.empty)
 			continue;
+		if (part.slot == PAGE_SLOT_NONE)
+			part.slot = allocate(round->space, page, part.n);
+		if (bad[0] || part.empty) {
+			part.empty = bad[0];
+			r = page_slots_append(&round->changes, &part, err);
 		}
-		if (slot == PAGE_SLOT_NONE) {
-			slot = allocate(round->space, page, take);
-			r = page_slots_append(&round->changes,
-					      &(struct page_extent){ page, slot, take }, err);
-		}
-		if (r == 0 && round->n &&
-		    (slot != round->slot + round->n ||
-		     from != round->from + round->n * AMBER_PAGE_SIZE))
-			r = round_flush(round, err);
-		if (round->n == 0) {
-			round->from = from;
-			round->slot = slot;
-		}
-		round->n += take;
+		if (r == 0 && !bad[0])
+			r = round_write(round, &part, from, err);
 	}
 	return r;
 }
@@ -251,6 +266,24 @@ static int copy_ascending(struct round *round, const struct page_run *runs, size
 		r = round_batch(round, err);
 	applied = page_slots_apply(&round->space->slots, &round->changes, r < 0 ? NULL : err);
 	return r < 0 ? r : applied;
+}
+
+int page_space_expect(struct page_space *space, const struct page_run *runs, size_t n_runs,
+		      struct error *err)
+{
+	_cleanup_(page_slots_deinit) struct page_slots kept = { 0 };
+	struct page_extent part = { .empty = true };
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < n_runs; i++) {
+		part.page = runs[i].start / AMBER_PAGE_SIZE;
+		part.n = runs[i].end / AMBER_PAGE_SIZE - part.page;
+		part.slot = allocate_main(space, part.page, part.n);
+		if (part.slot != PAGE_SLOT_NONE)
+			r = page_slots_append(&kept, &part, err);
+	}
+	return r == 0 ? page_slots_apply(&space->slots, &kept, err) : r;
 }
 
 int page_space_copy(struct page_space *space, const struct page_run *runs, size_t n_runs,

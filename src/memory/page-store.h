@@ -31,6 +31,14 @@ void page_store_free(struct page_store **store);
 struct page_space *page_store_space(struct page_store *store, const struct page_source *source);
 
 /*
+ * page_space_expect - before the first round of a space: all pages that it will most likely have in
+ * the end, also those that no round copies. Their room is kept, so that the others need not be
+ * moved for them. Runs ascend.
+ */
+int page_space_expect(struct page_space *space, const struct page_run *runs, size_t n_runs,
+		      struct error *err) _must_check_;
+
+/*
  * page_space_copy - a round: copy these pages, overwriting older copies of them. Pages that vanish
  * meanwhile are no error: the stop knows what is there. Ascending runs are fastest, and many in a
  * call. Returns 0, -ESRCH when the source is gone, or an error of the output, which is final.
