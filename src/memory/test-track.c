@@ -17,7 +17,10 @@
 #include <cmocka.h>
 
 #include "kernel/process-vm.h"
+#include "memory/track-impl.h"
 #include "memory/track-subject.h"
+
+#define TOLD (1ULL << 40)
 
 static struct op test_op;
 
@@ -25,6 +28,52 @@ static void probing(void **state)
 {
 	assert_int_equal(track_probe(), TRACK_UFFD_WP);
 	assert_int_equal(track_probe(), TRACK_UFFD_WP);
+}
+
+static int tell(const struct page_run *run, void *arg, struct error *err)
+{
+	const struct page_run *wanted = arg;
+
+	if (run->start <= wanted->start && wanted->end <= run->end)
+		((struct page_run *)arg)->categories = run->categories | TOLD;
+	return 0;
+}
+
+/* A child that writes one page after the first round. */
+static void soft_dirty_rounds(void)
+{
+	struct error err = ERROR_INIT;
+	struct page_run page, all;
+	struct subject s;
+
+	subject_begin(&test_op, &s, 64 * PAGE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	track_close(&s.track);
+	victim_must(track_open(&test_op, TRACK_SOFT_DIRTY, s.v.pid, s.proc_fd, &s.track, &err),
+		    &err);
+	all = (struct page_run){ (uintptr_t)s.at, (uintptr_t)s.at + s.size, 0 };
+	page = (struct page_run){ all.start + PAGE, all.start + 2 * PAGE, 0 };
+	victim_must(track_round(s.track, tell, &page, &err), &err);
+	assert_true(page.categories & TOLD);
+	victim_must(track_last(s.track, &all, 1, tell, &page, &err), &err);
+	assert_int_equal(page.categories, TOLD);
+	subject_order(&s, WRITE, s.at + PAGE, PAGE, 1);
+	victim_must(track_last(s.track, &all, 1, tell, &page, &err), &err);
+	assert_int_equal(page.categories, TOLD | PAGEMAP_WRITTEN);
+	subject_end(&s);
+}
+
+/* Kernels with both trackers are rare; where there is none of this kind, it must say so. */
+static void soft_dirty(void **state)
+{
+	struct error err = ERROR_INIT;
+	struct track *t = NULL;
+
+	assert_int_equal(track_open(&test_op, TRACK_NONE, getpid(), -1, &t, &err), -EOPNOTSUPP);
+	if (!track_soft_dirty_probe()) {
+		print_message("no soft-dirty bits in this kernel (CONFIG_MEM_SOFT_DIRTY)\n");
+		skip();
+	}
+	soft_dirty_rounds();
 }
 
 /* Small enough to be asked together, and large enough to be asked by itself, and by two threads. */
@@ -266,6 +315,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(probing),
+		cmocka_unit_test(soft_dirty),
 		cmocka_unit_test(rounds_and_last),
 		cmocka_unit_test(mapped_anew),
 		cmocka_unit_test(heap_grows),

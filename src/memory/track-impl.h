@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * track-impl: the inside of a tracker, shared by track.c (the choice), track-uffd.c (descriptor,
- * registration, rounds), track-last.c (the scan in the stop) and track-soft-dirty.c. For these
- * files only.
+ * track-impl: the inside of a tracker, shared by track-kind.c (the choice), track-uffd.c
+ * (descriptor, registration, rounds), track-last.c (the scan in the stop) and track-soft-dirty.c.
+ * For these files only.
  */
 #pragma once
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * track: see track.h. Which tracker does what; the trackers themselves are in the files beside.
+ * track-kind: see track.h. Which tracker does what; the trackers themselves are in the files
+ * beside.
  */
 #include <errno.h>
 #include <stdlib.h>
