@@ -20,6 +20,7 @@
 #include "object/tree.h"
 
 #define PIECE	  ((size_t)1 << 20)
+#define ZEROS	  ((size_t)32 << 10)
 #define XATTR_MAX ((size_t)64 << 10)
 
 struct writer {
@@ -29,7 +30,6 @@ struct writer {
 	struct archive_entry *entry;
 	struct buf path; /* of what is being looked at, relative to the top */
 	unsigned char *piece;
-	unsigned char *zeros; /* as long, never written to */
 	struct tree_links links;
 	uint64_t bytes;
 	dev_t dev;
@@ -184,6 +184,8 @@ static void tell_entry(const struct writer *w, uint64_t start, uint64_t data)
 /* Writes nothing but what the header promised: libarchive cuts, and fills up in finish_entry. */
 static int copy_data(struct writer *w, int fd, const struct stat *st)
 {
+	/* Not of the heap, which would fault in as much for every small tree, in the stop. */
+	static const unsigned char zeros[ZEROS];
 	const unsigned char *from;
 	off_t off = 0, next;
 	la_ssize_t written;
@@ -199,8 +201,8 @@ static int copy_data(struct writer *w, int fd, const struct stat *st)
 		if (next < 0 && errno == ENXIO)
 			next = st->st_size; /* nothing but a hole up to the end */
 		if (next > off) {
-			from = w->zeros;
-			n = (ssize_t)MIN((off_t)n, next - off);
+			from = zeros;
+			n = (ssize_t)MIN((off_t)ZEROS, next - off);
 		} else {
 			from = w->piece;
 			n = pread(fd, w->piece, (size_t)n, off);
@@ -395,8 +397,7 @@ static int writer_open(struct writer *w)
 	w->archive = a;
 	w->entry = archive_entry_new();
 	w->piece = malloc(PIECE);
-	w->zeros = calloc(1, PIECE);
-	if (!a || !w->entry || !w->piece || !w->zeros)
+	if (!a || !w->entry || !w->piece)
 		return error_nomem(w->err);
 
 	archive_write_set_format_pax(a);
@@ -421,7 +422,6 @@ static void writer_deinit(struct writer *w)
 	buf_deinit(&w->path);
 	tree_links_deinit(&w->links);
 	free(w->piece);
-	free(w->zeros);
 }
 
 static int writer_end(struct writer *w, int r)
