@@ -19,6 +19,7 @@
 #include <time.h>
 #include <ucontext.h>
 
+#include "task/script-steps.h"
 #include "task/trace.h"
 #include "task/victim.h"
 
