@@ -37,12 +37,12 @@
 
 #define HUGE	      (2ULL << 20)
 #define ROUND_CHUNK   (32ULL << 20) /* walked under one read lock of the mappings: 0.1 ms */
-#define CLOSE_CHUNK   (16ULL << 20) /* let go under one write lock: 0.1 ms */
+#define CLOSE_CHUNK   (8ULL << 20)  /* of data, let go under one write lock: 0.1 ms */
 #define WORTH_IT      (64ULL << 10) /* less data than this is copied in the stop */
 #define OWN_WORTH     (1ULL << 20)  /* the same for a file's own pages: these cost more to ask */
 #define HOLES_MAX     (4ULL << 30)  /* protecting holes costs page tables, a 512th of this */
 #define ROOM_NS	      50000
-#define ROOM_EVERY_NS 80000
+#define ROOM_EVERY_NS 40000
 #define NOWHERE	      0x7fffffffe000ULL /* the last page below 47 bits: no mapping gets there */
 
 /*
