@@ -10,17 +10,31 @@
 #include <fcntl.h>
 
 #include "checkpoint/run.h"
+#include "object/mount.h"
 #include "rootfs/rootfs.h"
 
 struct checkpoint_diff {
 	struct rootfs_copy *copy;
 };
 
+static int follow_diff(struct checkpoint *c, struct error *err)
+{
+	int r = c->diff ? rootfs_copy_round(c->diff->copy, err) : 0;
+
+	if (r == -ENOSPC)
+		return error_hint(err, r, "free some space or choose another place with -o");
+	return r;
+}
+
 int checkpoint_copy_rootfs(struct checkpoint *c, struct error *err)
 {
 	struct checkpoint_diff *diff;
-	int r;
+	int r = 0;
 
+	if (!c->cap.ns[NS_MNT].own)
+		r = mount_contents_look(&c->cap, c->proc_fd, err);
+	if (r < 0)
+		return r;
 	if (!c->rootfs || c->rootfs->kind == ROOTFS_HOST)
 		return 0;
 	diff = arena_new(&c->set.arena, struct checkpoint_diff);
@@ -29,16 +43,14 @@ int checkpoint_copy_rootfs(struct checkpoint *c, struct error *err)
 	c->diff = diff;
 	/* Beside the archive: the diff may be large, and it goes there anyway. */
 	r = rootfs_copy_new(&c->op, c->rootfs, c->archive.dir, &diff->copy, err);
-	return r < 0 ? r : checkpoint_follow_rootfs(c, err);
+	return r < 0 ? r : follow_diff(c, err);
 }
 
 int checkpoint_follow_rootfs(struct checkpoint *c, struct error *err)
 {
-	int r = c->diff ? rootfs_copy_round(c->diff->copy, err) : 0;
+	int r = c->cap.mounts ? mount_contents_follow(&c->cap, err) : 0;
 
-	if (r == -ENOSPC)
-		return error_hint(err, r, "free some space or choose another place with -o");
-	return r;
+	return r < 0 ? r : follow_diff(c, err);
 }
 
 int checkpoint_recopy_rootfs(struct checkpoint *c, struct error *err)

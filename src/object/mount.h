@@ -52,7 +52,13 @@ void mount_index_hold(struct capture *cap, int fd);
 int mount_contents_finish(struct capture *cap, struct error *err) _must_check_;
 void mount_contents_free(struct mount_content *contents);
 
-/* mount_contents_capture - the content of every tmpfs, in the stop, into memory of the index. */
+/* mount_contents_look - copy the content of every tmpfs while the container runs, after
+ * mount_index_look(); mount_contents_follow - and what changed since. */
+int mount_contents_look(struct capture *cap, int proc_fd, struct error *err) _must_check_;
+int mount_contents_follow(struct capture *cap, struct error *err) _must_check_;
+
+/* mount_contents_capture - in the stop, after all files that are open or mapped: what changed in
+ * every tmpfs since, or all of it if there was no look. */
 int mount_contents_capture(struct capture *cap, struct error *err) _must_check_;
 
 /* mount_gap - note a gap about a mount. Returns 0 or -ENOMEM. */

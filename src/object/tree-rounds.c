@@ -510,12 +510,16 @@ int tree_rounds_copy(struct tree_rounds *t, struct error *err)
 int tree_rounds_settle(struct tree_rounds *t, struct error *err)
 {
 	unsigned int first = t->n;
+	uint64_t bytes, before;
 	int r;
 
-	do
+	bytes = UINT64_MAX;
+	do {
+		before = bytes;
 		r = tree_rounds_copy(t, err);
-	while (r >= 0 && t->n < first + 3 && t->n < TREE_ROUNDS_MAX &&
-	       t->rounds[t->n - 1].bytes > ROUND_ENOUGH);
+		bytes = t->rounds[t->n - 1].bytes;
+	} while (r >= 0 && t->n < first + 3 && t->n < TREE_ROUNDS_MAX && bytes > ROUND_ENOUGH &&
+		 bytes < before / 2);
 	return r;
 }
 

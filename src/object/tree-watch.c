@@ -40,6 +40,7 @@ struct tree_watch {
 	int fd;	   /* of the notification group */
 	int dirfd; /* the top, open for reading: handles are looked up through it */
 	char *top; /* as /proc/self/fd names it, without a slash at the end */
+	bool lost; /* a directory could not be looked up */
 	unsigned char *events;
 	struct arena arena; /* of one reading */
 	struct folder folders[WATCH_FOLDERS];
@@ -130,6 +131,8 @@ static const char *folder_path(struct tree_watch *watch, struct file_handle *han
 	const char *path;
 	size_t len = strlen(watch->top);
 
+	if (fd < 0 && errno != ESTALE) /* else it is gone, which is told of its name */
+		watch->lost = true;
 	if (fd < 0 || !fd_name(fd, name, sizeof(name)) || strncmp(name, watch->top, len) != 0 ||
 	    (name[len] && name[len] != '/'))
 		return NULL;
@@ -242,6 +245,8 @@ int tree_watch_read(struct tree_watch *watch, tree_changed_fn *fn, void *ctx, st
 		if (r < 0)
 			break;
 	}
+	lost |= watch->lost;
+	watch->lost = false;
 	forget_folders(watch);
 	if (r >= 0 && n < 0 && errno != EAGAIN)
 		lost = true;
