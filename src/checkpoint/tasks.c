@@ -10,6 +10,8 @@
 #include "object/socket.h"
 #include "object/task-capture.h"
 
+#define BATCH ((size_t)32)
+
 /* Tasks by one part of them (memory, descriptors...), in the kernel's order, each with its id. */
 struct part_index {
 	enum kcmp_what what;
@@ -60,36 +62,6 @@ struct parts {
 	struct part_index vm, files, fs, sighand;
 };
 
-static int capture_ids(struct checkpoint *c, struct task *task, struct parts *parts,
-		       Img__TaskKobjIds **ret, bool *new_files, struct error *err)
-{
-	Img__TaskKobjIds *ids = img_new(&c->set, Img__TaskKobjIds, task_kobj_ids);
-	bool is_new;
-	int r;
-
-	if (!ids)
-		return error_nomem(err);
-	r = part_id(c, &parts->vm, task->pid, &ids->vm_id, &is_new, err);
-	if (r == 0 && !is_new &&
-	    gap_add(c->gaps, GAP_DEGRADED, "task", task->ns_pid, "memory",
-		    "shares its address space with another process (vfork or CLONE_VM); a restore "
-		    "gives it a copy") < 0)
-		r = error_nomem(err);
-	if (r == 0)
-		r = part_id(c, &parts->files, task->pid, &ids->files_id, new_files, err);
-	if (r == 0)
-		r = part_id(c, &parts->fs, task->pid, &ids->fs_id, &is_new, err);
-	if (r == 0)
-		r = part_id(c, &parts->sighand, task->pid, &ids->sighand_id, &is_new, err);
-	if (r == 0)
-		r = checkpoint_ns_ids(c, task, ids, err);
-	if (r == 0)
-		r = image_add(&c->set, IMAGE_IDS, (uint32_t)task->ns_pid, &ids->base,
-			      (struct bytes){ 0 }, err);
-	*ret = ids;
-	return r;
-}
-
 /* Numbers of the innermost pid namespace: what the program sees. */
 static int capture_pstree(struct checkpoint *c, struct task *task, struct error *err)
 {
@@ -113,32 +85,107 @@ static int capture_pstree(struct checkpoint *c, struct task *task, struct error 
 	return image_add(&c->set, IMAGE_PSTREE, 0, &item->base, (struct bytes){ 0 }, err);
 }
 
-static int capture_task(struct checkpoint *c, struct task *task, struct parts *parts,
-			struct error *err)
+/* What is known of a task before its session. */
+struct entry {
+	struct task *task;
+	Img__Mm *mm; /* NULL for zombies */
+	Img__TaskKobjIds *ids;
+	bool new_vm, new_files;
+};
+
+/* Tasks whose sessions are held at the same time. */
+struct batch {
+	struct entry entries[BATCH];
+	size_t n;
+};
+
+static int capture_ids(struct checkpoint *c, struct task *task, struct parts *parts,
+		       struct entry *entry, struct error *err)
 {
-	Img__TaskKobjIds *ids = NULL;
-	Img__Core *core = NULL;
-	Img__Mm *mm = NULL;
-	bool new_files = false;
+	Img__TaskKobjIds *ids = img_new(&c->set, Img__TaskKobjIds, task_kobj_ids);
+	bool is_new;
 	int r;
 
-	r = capture_pstree(c, task, err);
-	if (r < 0)
-		return r;
-	if (task->state == TASK_ZOMBIE)
-		return task_capture(&c->cap, task, NULL, &core, err);
-	r = capture_ids(c, task, parts, &ids, &new_files, err);
+	if (!ids)
+		return error_nomem(err);
+	entry->ids = ids;
+	r = part_id(c, &parts->vm, task->pid, &ids->vm_id, &entry->new_vm, err);
+	if (r == 0 && !entry->new_vm &&
+	    gap_add(c->gaps, GAP_DEGRADED, "task", task->ns_pid, "memory",
+		    "shares its address space with another process (vfork or CLONE_VM); a restore "
+		    "gives it a copy") < 0)
+		r = error_nomem(err);
 	if (r == 0)
-		r = checkpoint_capture_mm(c, task, &mm, err);
+		r = part_id(c, &parts->files, task->pid, &ids->files_id, &entry->new_files, err);
 	if (r == 0)
-		r = task_capture(&c->cap, task, mm, &core, err);
+		r = part_id(c, &parts->fs, task->pid, &ids->fs_id, &is_new, err);
 	if (r == 0)
-		r = image_add(&c->set, IMAGE_MM, (uint32_t)task->ns_pid, &mm->base,
+		r = part_id(c, &parts->sighand, task->pid, &ids->sighand_id, &is_new, err);
+	if (r == 0)
+		r = checkpoint_ns_ids(c, task, ids, err);
+	if (r == 0)
+		r = image_add(&c->set, IMAGE_IDS, (uint32_t)task->ns_pid, &ids->base,
 			      (struct bytes){ 0 }, err);
+	return r;
+}
+
+static int look_at_task(struct checkpoint *c, struct task *task, struct parts *parts,
+			struct entry *ret, struct error *err)
+{
+	int r;
+
+	*ret = (struct entry){ .task = task, .new_vm = true };
+	r = capture_pstree(c, task, err);
+	if (r < 0 || task->state == TASK_ZOMBIE)
+		return r;
+	r = capture_ids(c, task, parts, ret, err);
+	return r < 0 ? r : checkpoint_capture_mm(c, task, &ret->mm, err);
+}
+
+/* Memory and descriptors, after the sessions: those have filled the mm message. */
+static int finish_task(struct checkpoint *c, const struct entry *entry, struct error *err)
+{
+	struct task *task = entry->task;
+	int r;
+
+	if (task->state == TASK_ZOMBIE)
+		return 0;
+	r = image_add(&c->set, IMAGE_MM, (uint32_t)task->ns_pid, &entry->mm->base,
+		      (struct bytes){ 0 }, err);
 	if (r == 0)
-		r = checkpoint_add_pages(c, task, mm, err);
-	if (r == 0 && new_files)
-		r = fd_capture_task(&c->cap, task, ids->files_id, err);
+		r = checkpoint_add_pages(c, task, entry->mm, err);
+	if (r == 0 && entry->new_files)
+		r = fd_capture_task(&c->cap, task, entry->ids->files_id, err);
+	return r;
+}
+
+static int while_capturing(const struct task *task, int r, struct error *err)
+{
+	char name[40];
+
+	if (r < 0)
+		return error_while(err, r, "capturing task %s",
+				   task_name(task, name, sizeof(name)));
+	return 0;
+}
+
+static int capture_batch(struct checkpoint *c, struct batch *batch, struct error *err)
+{
+	struct task *tasks[BATCH];
+	Img__Mm *mms[BATCH];
+	size_t i, n = batch->n;
+	int r;
+
+	batch->n = 0;
+	for (i = 0; i < n; i++) {
+		tasks[i] = batch->entries[i].task;
+		mms[i] = batch->entries[i].mm;
+	}
+	r = op_cancelled(&c->op, err);
+	if (r == 0 && n)
+		r = task_capture(&c->cap, tasks, mms, n, err);
+	for (i = 0; r == 0 && i < n; i++)
+		r = while_capturing(tasks[i], finish_task(c, &batch->entries[i], err), err);
 	return r;
 }
 
@@ -150,20 +197,24 @@ int checkpoint_capture_tasks(struct checkpoint *c, struct error *err)
 		.fs.what = KCMP_OF_FS,
 		.sighand.what = KCMP_OF_SIGHAND,
 	};
+	struct batch batch = { .n = 0 };
+	struct entry entry;
 	struct task *task;
-	char name[40];
-	int r;
+	int r = 0;
 
 	foreach_task (task, &c->tree) {
-		r = op_cancelled(&c->op, err);
-		if (r == 0)
-			r = capture_task(c, task, &parts, err);
+		r = while_capturing(task, look_at_task(c, task, &parts, &entry, err), err);
+		/* Two sessions in one address space would look for the same hole. */
+		if (r == 0 && (batch.n == BATCH || !entry.new_vm))
+			r = capture_batch(c, &batch, err);
 		if (r < 0)
-			return error_while(err, r, "capturing task %s",
-					   task_name(task, name, sizeof(name)));
+			return r;
+		batch.entries[batch.n++] = entry;
 		c->result->n_tasks++;
 		c->result->n_threads += task->n_threads;
 	}
-	r = fd_capture_finish(&c->cap, err);
+	r = capture_batch(c, &batch, err);
+	if (r == 0)
+		r = fd_capture_finish(&c->cap, err);
 	return r < 0 ? r : sock_index_finish(&c->cap, err);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "object/task-kinds.h"
+#include "task/script-steps.h"
 
 /* Img__TaskCore.task_state */
 #define STATE_ALIVE   1
@@ -43,8 +44,7 @@ static int add_core(struct capture *cap, pid_t id, Img__Core *core, struct error
 	return image_add(cap->set, IMAGE_CORE, (uint32_t)id, &core->base, (struct bytes){ 0 }, err);
 }
 
-static int capture_zombie(struct capture *cap, struct task *task, Img__Core **ret_core,
-			  struct error *err)
+static int capture_zombie(struct capture *cap, struct task *task, struct error *err)
 {
 	Img__Core *core = core_new(cap, true);
 
@@ -56,7 +56,6 @@ static int capture_zombie(struct capture *cap, struct task *task, Img__Core **re
 	core->tc->comm = arena_strdup(&cap->set->arena, task->comm);
 	if (!core->tc->comm)
 		return error_nomem(err);
-	*ret_core = core;
 	return add_core(cap, task->ns_pid, core, err);
 }
 
@@ -121,76 +120,156 @@ static int join(struct script *s, struct thread *thread, bool first, struct erro
 	return r;
 }
 
-/* As many threads as can be asked in one run, from @first on; *ret_next = the first one left. */
-static int capture_some(struct capture *cap, struct task_capture *tc, struct script *s,
-			size_t first, struct answers *answers, size_t *ret_next, struct error *err)
+/* One process under way. */
+struct task_job {
+	struct task_capture tc;
+	struct script *s;
+	struct answers *answers; /* one a thread */
+	size_t first, next;	 /* the threads of the present run */
+};
+
+/* Append questions for as many threads as one run can ask, from the first that is left. */
+static int ask_some(struct capture *cap, struct task_job *job, struct error *err)
 {
-	struct task *task = tc->task;
-	size_t i, next;
+	struct task *task = job->tc.task;
 	int r = 0;
 
-	if (first)
-		script_reset(s);
-	for (next = first; next < task->n_threads; next++) {
-		if (next)
-			r = join(s, &task->threads[next], next == first, err);
+	job->first = job->next;
+	if (job->first)
+		script_reset(job->s);
+	for (; r == 0 && job->next < task->n_threads; job->next++) {
+		if (job->next)
+			r = join(job->s, &task->threads[job->next], job->next == job->first, err);
 		if (r == 1)
-			break;
+			return 0;
 		if (r == 0)
-			r = ask_all(cap, tc, next, s, &answers[next], err);
-		if (r < 0)
-			return r;
+			r = ask_all(cap, &job->tc, job->next, job->s, &job->answers[job->next],
+				    err);
 	}
-	r = script_run(s, err);
-	for (i = first; r == 0 && i < next; i++)
-		r = take_all(cap, tc, i, s, &answers[i], err);
-	*ret_next = next;
 	return r;
 }
 
-/* One session for the whole process. */
-static int capture_threads(struct capture *cap, struct task_capture *tc, struct error *err)
+static int take_some(struct capture *cap, struct task_job *job, struct error *err)
 {
-	struct task *task = tc->task;
-	_cleanup_script_ struct script *s = NULL;
-	_cleanup_free_ struct answers *answers = calloc(task->n_threads, sizeof(*answers));
-	size_t next = 0;
-	int r;
-
-	if (!answers)
-		return error_nomem(err);
-	r = script_begin(cap->op, cap->tree, &task->threads[0], true, &s, err);
-	while (r == 0 && next < task->n_threads)
-		r = capture_some(cap, tc, s, next, answers, &next, err);
-	return r < 0 ? r : script_end(&s, err);
-}
-
-int task_capture(struct capture *cap, struct task *task, Img__Mm *mm, Img__Core **ret_core,
-		 struct error *err)
-{
-	struct task_capture tc = { .task = task, .mm = mm };
 	size_t i;
 	int r;
 
-	if (task->state == TASK_ZOMBIE)
-		return capture_zombie(cap, task, ret_core, err);
-	tc.thread_cores = arena_array(&cap->set->arena, Img__Core *, task->n_threads);
-	if (!tc.thread_cores)
-		return error_nomem(err);
+	r = script_run(job->s, err);
+	for (i = job->first; r == 0 && i < job->next; i++)
+		r = take_all(cap, &job->tc, i, job->s, &job->answers[i], err);
+	return r;
+}
+
+static int make_cores(struct capture *cap, struct task_capture *tc)
+{
+	struct task *task = tc->task;
+	size_t i;
+
+	tc->thread_cores = arena_array(&cap->set->arena, Img__Core *, task->n_threads);
+	if (!tc->thread_cores)
+		return -ENOMEM;
 	for (i = 0; i < task->n_threads; i++) {
-		tc.thread_cores[i] = core_new(cap, i == 0);
-		if (!tc.thread_cores[i])
-			return error_nomem(err);
+		tc->thread_cores[i] = core_new(cap, i == 0);
+		if (!tc->thread_cores[i])
+			return -ENOMEM;
 	}
-	tc.core = tc.thread_cores[0];
-	tc.core->tc->task_state = task->state == TASK_GROUP_STOPPED ? STATE_STOPPED : STATE_ALIVE;
+	tc->core = tc->thread_cores[0];
+	tc->core->tc->task_state = task->state == TASK_GROUP_STOPPED ? STATE_STOPPED : STATE_ALIVE;
 	if (task->state == TASK_GROUP_STOPPED) {
-		tc.core->tc->has_stop_signo = true;
-		tc.core->tc->stop_signo = (uint32_t)task_leader(task)->stop_signal;
+		tc->core->tc->has_stop_signo = true;
+		tc->core->tc->stop_signo = (uint32_t)task_leader(task)->stop_signal;
 	}
-	r = capture_threads(cap, &tc, err);
-	if (r < 0)
-		return r;
-	*ret_core = tc.core;
 	return 0;
+}
+
+/* The steps of a session, each made for all processes before the next: a step that has to wait for
+ * one of them finds it done by the time that the others have been sent on their way. */
+
+static int job_begin(struct capture *cap, struct task_job *job, struct error *err)
+{
+	struct task *task = job->tc.task;
+
+	if (task->state == TASK_ZOMBIE)
+		return capture_zombie(cap, task, err);
+	job->answers = calloc(task->n_threads, sizeof(*job->answers));
+	if (!job->answers || make_cores(cap, &job->tc) < 0)
+		return error_nomem(err);
+	return script_begin_send(cap->op, cap->tree, &task->threads[0], true, &job->s, err);
+}
+
+static int job_push(struct capture *cap, struct task_job *job, struct error *err)
+{
+	(void)cap;
+	return job->s ? script_push(job->s, err) : 0;
+}
+
+static int job_ask(struct capture *cap, struct task_job *job, struct error *err)
+{
+	int r;
+
+	if (!job->s)
+		return 0;
+	r = script_begin_take(&job->s, err);
+	if (r == 0)
+		r = ask_some(cap, job, err);
+	return r < 0 ? r : script_run_send(job->s, err);
+}
+
+static int job_take(struct capture *cap, struct task_job *job, struct error *err)
+{
+	int r;
+
+	if (!job->s)
+		return 0;
+	r = take_some(cap, job, err);
+	while (r == 0 && job->next < job->tc.task->n_threads) {
+		r = ask_some(cap, job, err);
+		if (r == 0)
+			r = take_some(cap, job, err);
+	}
+	return r < 0 ? r : script_end_send(job->s, err);
+}
+
+static int job_end(struct capture *cap, struct task_job *job, struct error *err)
+{
+	(void)cap;
+	return job->s ? script_end(&job->s, err) : 0;
+}
+
+static void jobs_free(struct task_job *jobs, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (jobs[i].s)
+			(void)script_end(&jobs[i].s, NULL);
+		free(jobs[i].answers);
+	}
+	free(jobs);
+}
+
+int task_capture(struct capture *cap, struct task *const *tasks, Img__Mm *const *mms, size_t n,
+		 struct error *err)
+{
+	static int (*const steps[])(struct capture *, struct task_job *, struct error *) = {
+		job_begin, job_push, job_ask, job_take, job_push, job_end,
+	};
+	struct task_job *jobs = calloc(n, sizeof(*jobs));
+	size_t i, step;
+	char name[40];
+	int r = 0;
+
+	if (!jobs)
+		return error_nomem(err);
+	for (i = 0; i < n; i++)
+		jobs[i].tc = (struct task_capture){ .task = tasks[i], .mm = mms[i] };
+	for (step = 0; r == 0 && step < ARRAY_SIZE(steps); step++) {
+		for (i = 0; r == 0 && i < n; i++)
+			r = steps[step](cap, &jobs[i], err);
+		if (r < 0)
+			r = error_while(err, r, "capturing task %s",
+					task_name(tasks[i - 1], name, sizeof(name)));
+	}
+	jobs_free(jobs, n);
+	return r;
 }

@@ -180,7 +180,7 @@ int borrow_go_home(struct script *s, struct borrowed *b, struct error *err)
 	return r;
 }
 
-static int map_scratch(struct script *s, int64_t *ret_result, struct error *err)
+static int send_mapping(struct script *s, struct error *err)
 {
 	const uint64_t args[6] = { s->code,
 				   s->size,
@@ -191,13 +191,20 @@ static int map_scratch(struct script *s, int64_t *ret_result, struct error *err)
 				   0 };
 	bool way = s->way.bytes.len > 0;
 
-	return run_call(s, s->gadgets.at[way ? ARCH_GADGET_CALL : ARCH_GADGET_SYSCALL],
-			way ? s->way.undo : arch_sp(&s->own.home), SYS_mmap, args, ret_result, err);
+	return run_call_send(s, s->gadgets.at[way ? ARCH_GADGET_CALL : ARCH_GADGET_SYSCALL],
+			     way ? s->way.undo : arch_sp(&s->own.home), SYS_mmap, args, err);
 }
 
-static int borrow(struct script *s, struct bytes xstate, uint64_t way, struct error *err)
+static void give_back(struct script *s)
 {
-	int64_t result = 0;
+	if (s->own.thread->script)
+		(void)borrow_go_home(s, &s->own, NULL);
+	(void)take_up_way(s, NULL);
+}
+
+/* Lay the way home and send the thread to map the scratch area. */
+static int borrow_send(struct script *s, struct bytes xstate, uint64_t way, struct error *err)
+{
 	int r = 0;
 
 	if (way)
@@ -206,22 +213,32 @@ static int borrow(struct script *s, struct bytes xstate, uint64_t way, struct er
 		r = borrow_seccomp(s, &s->own, err);
 	if (r == 0) {
 		s->own.thread->script = true;
-		r = map_scratch(s, &result, err);
+		r = send_mapping(s, err);
 	}
+	if (r < 0)
+		give_back(s);
+	return r;
+}
+
+static int borrow_take(struct script *s, struct error *err)
+{
+	int64_t result = 0;
+	int r;
+
+	r = run_call_take(s, &result, err);
 	if (r == 0 && result != (int64_t)s->code)
 		r = error_errno(err, result < 0 ? (int)-result : EEXIST,
 				"mapping %zu bytes of scratch memory in task %d (%s)", s->size,
 				s->own.thread->task->pid, s->own.thread->task->comm);
 	if (r < 0) {
-		if (s->own.thread->script)
-			(void)borrow_go_home(s, &s->own, NULL);
-		(void)take_up_way(s, NULL);
+		give_back(s);
 		return r;
 	}
+	s->stage = SESSION_HELD;
 	borrow_fill_header(s, &s->own);
 	/* Without a way home on the stack, stand where the loop's own way begins as soon as it is
 	 * there. */
-	return way ? 0 : session_park(s, err);
+	return s->way.bytes.len ? 0 : session_park(s, err);
 }
 
 /* What a session must know of the thread that it is going to borrow, and how long its way home is.
@@ -242,8 +259,8 @@ static int meet(struct script *s, struct thread *thread, struct buf *xstate, uin
 	return 0;
 }
 
-static int try_begin(struct op *op, struct task_tree *tree, struct thread *thread,
-		     const struct proc_maps *maps, const struct gadgets *gadgets, size_t size,
+static int try_begin(struct op *op, struct thread *thread, const struct proc_maps *maps,
+		     const struct gadgets *gadgets, const struct xstate_layout *layout, size_t size,
 		     struct script **ret, struct error *err)
 {
 	_cleanup_buf_ struct buf xstate = BUF_INIT;
@@ -256,10 +273,7 @@ static int try_begin(struct op *op, struct task_tree *tree, struct thread *threa
 		return r;
 	s->maps = *maps;
 	s->gadgets = *gadgets;
-	if (tree && tree->xstate_known)
-		s->xstate = tree->xstate;
-	else
-		regs_xstate_layout(&s->xstate);
+	s->xstate = *layout;
 	s->code = place_in_hole(maps, size);
 	s->mem_fd = openat(thread->task->proc_fd, "mem", O_RDWR | O_CLOEXEC);
 	if (!s->code)
@@ -271,13 +285,18 @@ static int try_begin(struct op *op, struct task_tree *tree, struct thread *threa
 	if (r == 0)
 		r = meet(s, thread, &xstate, &way, err);
 	if (r == 0)
-		r = borrow(s, (struct bytes){ xstate.data, xstate.len }, way, err);
+		r = borrow_send(s, (struct bytes){ xstate.data, xstate.len }, way, err);
 	if (r < 0) {
 		session_free(s);
 		return r;
 	}
 	*ret = s;
 	return 0;
+}
+
+static bool too_large(int r)
+{
+	return r == -ENOMEM || r == -EAGAIN;
 }
 
 /* The thread asked for, or one of the same task that can always find home. */
@@ -294,12 +313,19 @@ static struct thread *choose_thread(struct thread *wanted, bool exact, const str
 	return wanted;
 }
 
-int script_begin(struct op *op, struct task_tree *tree, struct thread *thread, bool exact,
-		 struct script **ret, struct error *err)
+static int while_preparing(const struct task *task, int r, struct error *err)
+{
+	return r < 0 ? error_while(err, r, "preparing calls in task %d (%s)", task->pid, task->comm)
+		     : 0;
+}
+
+int script_begin_send(struct op *op, struct task_tree *tree, struct thread *thread, bool exact,
+		      struct script **ret, struct error *err)
 {
 	const struct task *task = thread->task;
 	_cleanup_buf_ struct buf xstate = BUF_INIT;
 	struct arena scratch = ARENA_INIT;
+	struct xstate_layout layout;
 	struct gadgets gadgets;
 	struct proc_maps maps;
 	int r;
@@ -308,6 +334,10 @@ int script_begin(struct op *op, struct task_tree *tree, struct thread *thread, b
 		return error_set(err, ERROR_SYSTEM, EOPNOTSUPP,
 				 "task %d (%s) is a 32-bit program: no calls can be made in it",
 				 task->pid, task->comm);
+	if (tree && tree->xstate_known)
+		layout = tree->xstate;
+	else
+		regs_xstate_layout(&layout);
 	r = proc_maps_read(task->proc_fd, PROC_MAPS_ONLY, &scratch, &maps, err);
 	if (r == 0)
 		r = gadget_find(tree ? &tree->gadgets : NULL, task, &maps, 0, 0, &gadgets, err);
@@ -320,17 +350,53 @@ int script_begin(struct op *op, struct task_tree *tree, struct thread *thread, b
 	if (r == 0) {
 		thread = choose_thread(thread, exact, &maps, &gadgets,
 				       arch_way_home_room(xstate.len));
-		r = try_begin(op, tree, thread, &maps, &gadgets, SCRIPT_CAPACITY, ret, err);
-		if (r == -ENOMEM || r == -EAGAIN) {
+		r = try_begin(op, thread, &maps, &gadgets, &layout, SCRIPT_CAPACITY, ret, err);
+		if (too_large(r)) {
 			error_clear(err);
-			r = try_begin(op, tree, thread, &maps, &gadgets, SIZE_SMALL, ret, err);
+			r = try_begin(op, thread, &maps, &gadgets, &layout, SIZE_SMALL, ret, err);
 		}
 	}
 	if (r == 0)
 		(*ret)->maps_arena = TAKE(scratch, ARENA_INIT);
 	arena_deinit(&scratch);
-	return r < 0 ? error_while(err, r, "preparing calls in task %d (%s)", task->pid, task->comm)
-		     : 0;
+	return while_preparing(task, r, err);
+}
+
+int script_begin_take(struct script **script, struct error *err)
+{
+	struct script *s = TAKE_PTR(*script), *small;
+	const struct task *task = s->own.thread->task;
+	int r;
+
+	if (s->stage != SESSION_BEGINS) {
+		*script = s;
+		return 0;
+	}
+	r = borrow_take(s, err);
+	if (too_large(r) && s->size > SIZE_SMALL) {
+		error_clear(err);
+		r = try_begin(s->op, s->own.thread, &s->maps, &s->gadgets, &s->xstate, SIZE_SMALL,
+			      &small, err);
+		if (r == 0) {
+			small->maps_arena = TAKE(s->maps_arena, ARENA_INIT);
+			session_free(s);
+			s = small;
+			r = borrow_take(s, err);
+		}
+	}
+	if (r < 0)
+		session_free(s);
+	else
+		*script = s;
+	return while_preparing(task, r, err);
+}
+
+int script_begin(struct op *op, struct task_tree *tree, struct thread *thread, bool exact,
+		 struct script **ret, struct error *err)
+{
+	int r = script_begin_send(op, tree, thread, exact, ret, err);
+
+	return r < 0 ? r : script_begin_take(ret, err);
 }
 
 int script_adopt(struct op *op, struct thread *thread, uint64_t addr, size_t size,
@@ -347,6 +413,7 @@ int script_adopt(struct op *op, struct thread *thread, uint64_t addr, size_t siz
 	if (r < 0)
 		return r;
 	s->adopted = true;
+	s->stage = SESSION_HELD;
 	s->code = addr;
 	s->writable = s->shadow_size;
 	/* No program uses it, and a puppet's dispositions and masks do not matter yet. */
@@ -399,15 +466,26 @@ int script_move(struct script *s, struct thread *to, struct error *err)
 	return session_park(s, err);
 }
 
-static int unmap_scratch(struct script *s, struct error *err)
+int script_end_send(struct script *s, struct error *err)
 {
 	const uint64_t args[6] = { s->code, s->size };
 	bool way = s->way.bytes.len > 0;
+
+	if (s->adopted || s->stage != SESSION_HELD)
+		return 0;
+	s->stage = SESSION_ENDS;
+	return run_call_send(s, s->gadgets.at[way ? ARCH_GADGET_CALL : ARCH_GADGET_SYSCALL],
+			     way ? s->way.home : arch_sp(&s->own.home), SYS_munmap, args, err);
+}
+
+static int unmap_scratch(struct script *s, struct error *err)
+{
 	int64_t result = 0;
 	int r;
 
-	r = run_call(s, s->gadgets.at[way ? ARCH_GADGET_CALL : ARCH_GADGET_SYSCALL],
-		     way ? s->way.home : arch_sp(&s->own.home), SYS_munmap, args, &result, err);
+	r = script_end_send(s, err);
+	if (r == 0)
+		r = run_call_take(s, &result, err);
 	if (r == 0 && result < 0)
 		r = error_errno(err, (int)-result, "unmapping scratch memory in task %d (%s)",
 				s->own.thread->task->pid, s->own.thread->task->comm);
@@ -416,9 +494,16 @@ static int unmap_scratch(struct script *s, struct error *err)
 
 int script_end(struct script **script, struct error *err)
 {
-	struct script *s = TAKE_PTR(*script);
+	struct script *s;
 	int r = 0, home, stack;
 
+	/* One that was given up half-way is brought to where it can be ended. */
+	r = script_begin_take(script, err);
+	if (r < 0)
+		return r;
+	s = TAKE_PTR(*script);
+	if (s->run_sent && run_finish(s, &s->own, NULL) < 0)
+		op_debug(s->op, "the last run in task %d did not end", s->own.thread->task->pid);
 	if (!s->adopted)
 		r = unmap_scratch(s, err);
 	home = borrow_go_home(s, &s->own, r < 0 ? NULL : err);

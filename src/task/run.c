@@ -103,20 +103,23 @@ static int wait_for(struct script *s, const struct borrowed *b, enum trace_kind 
 	}
 }
 
-/* From the entry of a call to a stop behind it, in which any registers can be set. */
+/* From the entry of a call on to a stop behind it, in which any registers can be set. */
+static int leave_call(struct script *s, struct error *err)
+{
+	int r = trace_interrupt(s->own.thread->tid);
+
+	return r < 0 ? lost(&s->own, err) : resume(&s->own, PTRACE_CONT, 0, err);
+}
+
 static int finish_call(struct script *s, struct error *err)
 {
-	int r;
+	int r = leave_call(s, err);
 
-	r = trace_interrupt(s->own.thread->tid);
-	if (r < 0)
-		return lost(&s->own, err);
-	r = resume(&s->own, PTRACE_CONT, 0, err);
 	return r < 0 ? r : wait_for(s, &s->own, TRACE_STOP, PTRACE_CONT, err);
 }
 
-int run_call(struct script *s, uint64_t gadget, uint64_t sp, long nr, const uint64_t args[6],
-	     int64_t *ret_result, struct error *err)
+int run_call_send(struct script *s, uint64_t gadget, uint64_t sp, long nr, const uint64_t args[6],
+		  struct error *err)
 {
 	struct user_regs_struct regs = s->own.home;
 	int r;
@@ -128,15 +131,47 @@ int run_call(struct script *s, uint64_t gadget, uint64_t sp, long nr, const uint
 		r = regs_set_sigmask(s->own.thread, s->own.mask, err);
 	if (r == 0)
 		r = resume(&s->own, PTRACE_SYSCALL, 0, err);
+	s->call = r == 0 ? CALL_SENT : CALL_NONE;
+	return r;
+}
+
+int script_push(struct script *s, struct error *err)
+{
+	int r;
+
+	if (s->call != CALL_SENT)
+		return 0;
+	r = wait_for(s, &s->own, TRACE_SYSCALL, PTRACE_SYSCALL, err);
 	if (r == 0)
-		r = wait_for(s, &s->own, TRACE_SYSCALL, PTRACE_SYSCALL, err);
+		r = leave_call(s, err);
+	s->call = r == 0 ? CALL_ENTERED : CALL_NONE;
+	return r;
+}
+
+int run_call_take(struct script *s, int64_t *ret_result, struct error *err)
+{
+	struct user_regs_struct regs;
+	int r;
+
+	r = script_push(s, err);
+	if (r == 0 && s->call != CALL_ENTERED)
+		r = lost(&s->own, err);
 	if (r == 0)
-		r = finish_call(s, err);
+		r = wait_for(s, &s->own, TRACE_STOP, PTRACE_CONT, err);
+	s->call = CALL_NONE;
 	if (r == 0)
 		r = regs_get(s->own.thread, &regs, err);
 	if (r == 0)
 		*ret_result = arch_result(&regs);
 	return r;
+}
+
+int run_call(struct script *s, uint64_t gadget, uint64_t sp, long nr, const uint64_t args[6],
+	     int64_t *ret_result, struct error *err)
+{
+	int r = run_call_send(s, gadget, sp, nr, args, err);
+
+	return r < 0 ? r : run_call_take(s, ret_result, err);
 }
 
 /* Is the thread behind the call that ends a run? */
@@ -230,7 +265,7 @@ int run_read(struct script *s, struct error *err)
 }
 
 /* The session's own thread; also when it has no calls, to make memory writable for the others. */
-static int run_own(struct script *s, struct error *err)
+static int send_own(struct script *s, struct error *err)
 {
 	size_t writable = PAGE_ALIGN_UP(s->used);
 	struct user_regs_struct regs = s->own.home;
@@ -249,28 +284,43 @@ static int run_own(struct script *s, struct error *err)
 		r = regs_set_sigmask(s->own.thread, s->own.mask, err);
 	if (r == 0)
 		r = run_start(s, &s->own, err);
-	if (r == 0)
-		r = run_finish(s, &s->own, err);
+	s->run_sent = r == 0;
+	return r;
+}
+
+static int take_own(struct script *s, struct error *err)
+{
+	int r;
+
+	if (!s->run_sent)
+		return 0;
+	s->run_sent = false;
+	r = run_finish(s, &s->own, err);
 	if (r < 0)
 		return r;
-	s->writable = MAX(s->writable, writable);
+	s->writable = MAX(s->writable, PAGE_ALIGN_UP(s->used));
 	s->own.first = s->own.last = 0;
 	return run_read(s, err);
+}
+
+int script_run_send(struct script *s, struct error *err)
+{
+	if (s->failed)
+		return error_errno(err, -s->failed, "composing a script for task %d (%s)",
+				   s->own.thread->task->pid, s->own.thread->task->comm);
+	return s->n_run == s->n_calls || s->run_sent ? 0 : send_own(s, err);
 }
 
 int script_run(struct script *s, struct error *err)
 {
 	int r;
 
-	if (s->failed)
-		return error_errno(err, -s->failed, "composing a script for task %d (%s)",
-				   s->own.thread->task->pid, s->own.thread->task->comm);
-	if (s->n_run == s->n_calls)
-		return 0;
-	r = run_own(s, err);
+	r = script_run_send(s, err);
+	if (r == 0)
+		r = take_own(s, err);
 	if (r == 0 && s->n_lanes)
 		r = lanes_run(s, err);
-	if (r < 0)
+	if (r < 0 || s->n_run == s->n_calls)
 		return r;
 	s->n_run = s->n_calls;
 	session_keep_heal(s);

@@ -80,16 +80,6 @@ int script_adopt(struct op *op, struct thread *thread, uint64_t addr, size_t siz
  */
 int script_move(struct script *s, struct thread *to, struct error *err) _must_check_;
 
-/*
- * script_also - the calls that are appended from here on are made by this other thread of the same
- * task: in the next run, at the same time as those of the others, after the session's own. For what
- * many threads must be asked themselves; it costs each some microseconds. After the run, and by
- * script_reset(), such threads are as they were.
- * -ENOSPC: the next run is full, make it and begin the next one. -EOPNOTSUPP: not with this thread,
- * take script_move().
- */
-int script_also(struct script *s, struct thread *thread, struct error *err) _must_check_;
-
 /* One argument of a call: a number, an address, or SCRIPT_RESULT(index of an earlier call). */
 struct script_arg {
 	uint64_t value;

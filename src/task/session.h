@@ -7,7 +7,7 @@
 
 #include "task/arch.h"
 #include "task/gadget.h"
-#include "task/script.h"
+#include "task/script-steps.h"
 
 struct script_birth {
 	uint64_t call; /* address of the struct loop_call that made it */
@@ -33,6 +33,10 @@ struct script {
 	struct borrowed own;	/* the thread that was borrowed for the session */
 	struct borrowed *lanes; /* others, for the next run only: lane.c */
 	size_t n_lanes;
+	/* How far it is; what was sent is under way in the task. */
+	enum { SESSION_BEGINS, SESSION_HELD, SESSION_ENDS } stage;
+	enum { CALL_NONE, CALL_SENT, CALL_ENTERED } call; /* one at a gadget */
+	bool run_sent;					  /* of the session's own thread */
 	bool adopted; /* the scratch area is not ours to map and unmap */
 	int mem_fd;   /* /proc/<pid>/mem */
 
@@ -117,11 +121,17 @@ int run_put_scratch(struct script *s, struct error *err) _must_check_;
 int lanes_run(struct script *s, struct error *err) _must_check_;
 
 /*
- * run_call - make one call at a gadget, outside of the loop.
+ * run_call_send, run_call_take - make one call at a gadget, outside of the loop; between the two
+ * the thread is on its way (script_push()).
  * @sp: stack pointer meanwhile
- * Leaves the thread in a stop in which any registers can be set. Returns 0 or a negative errno;
- * what the call said is in *ret_result.
+ * The second leaves the thread in a stop in which any registers can be set. They return 0 or a
+ * negative errno; what the call said is in *ret_result.
  */
+int run_call_send(struct script *s, uint64_t gadget, uint64_t sp, long nr, const uint64_t args[6],
+		  struct error *err) _must_check_;
+int run_call_take(struct script *s, int64_t *ret_result, struct error *err) _must_check_;
+
+/* run_call - both. */
 int run_call(struct script *s, uint64_t gadget, uint64_t sp, long nr, const uint64_t args[6],
 	     int64_t *ret_result, struct error *err) _must_check_;
 

@@ -19,6 +19,7 @@
 #include <ucontext.h>
 
 #include "task/regs.h"
+#include "task/script-steps.h"
 #include "task/victim.h"
 
 #include <cmocka.h>
