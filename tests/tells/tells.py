@@ -79,10 +79,11 @@ class Row:
 STILL = "(idle|guarded)"
 ALL = "(idle|guarded|writer|watch)"
 FAMILY = "(idle|guarded|writer)"
-STOPPED = "[tT] \\(|^[tT]$|ptrace_stop|freezer|do_signal_stop"
+STOPPED = "[tT] \\(|^[tT]$|^[1-9][0-9]{1,8}$|ptrace_stop|freezer|do_signal_stop"  # a number: the exit code of a stop
 GAP = "the length of the gap"
 WOKEN = "a task must run to be stopped and to go on"
-SCRIPT = "the scratch area of a syscall script"
+# Pre-copy makes its descriptor in one task after the other while the rest of the container runs.
+ARMING = "for less than a millisecond, while pre-copy is begun in this one task"
 
 ROWS = [
     # What nobody in a container can take for a sign, for others cause it, too.
@@ -95,28 +96,33 @@ ROWS = [
     Row("blocked calls end with EINTR", "call/.*/ended", Most()),
     Row("timed calls end early", "call/.*/early", Most()),
     Row("TracerPid", f"^{ALL}/.*TracerPid", New()),
-    Row("state t or T, wchan of a stop", f"^{ALL}/(status/State|threads/.*/State|wchan|stat/(3|35)$)", New(STOPPED),
+    Row("state t or T, wchan of a stop", f"^{ALL}/(status/State|threads/.*/State|wchan|stat/(3|35|52)$)", New(STOPPED),
         "seen by a task that is stopped a few microseconds later", during=True),
     Row("", "^(writer|watch)/(status/State|threads/.*/State|wchan|stat/(3|35)$)", None),
     Row("sleeping tasks were awake", f"^{STILL}/(status/State|threads/.*/State|wchan|stat/(3|35)$|syscall)",
         New("^[RD]|^0$|running"), WOKEN, during=True),
-    Row("another system call in a task", f"^{STILL}/(status/State|threads/.*/State|wchan|stat/(3|35)$|syscall)", New()),
+    Row("another system call in a task", f"^{STILL}/(status/State|threads/.*/State|wchan|stat/(3|35)$|syscall)", New(),
+        ARMING, during=True),
     Row("context switches, CPU time, last CPU", f"^{STILL}/(status/.*ctxt_switches|schedstat/|stat/(14|15|39)$)", Rise(), WOKEN),
     Row("minor faults", f"^{STILL}/stat/(10|12)$|^writer/stat/(10|12)$", Rise(), "pages that were protected, or were not mapped yet"),
-    Row("VmPeak", f"^{FAMILY}/status/VmPeak", New(), SCRIPT + ", gone before the task runs"),
-    Row("VmHWM, resident pages", f"^{FAMILY}/(status/(VmHWM|VmRSS|Rss|VmPTE|VmSwap)|statm/[23]|stat/24$)", New()),
-    Row("mappings, VmSize", f"^{FAMILY}/(maps|smaps/vmas|status/(VmSize|VmData|VmStk|VmExe|VmLib|VmLck|VmPin)|statm/[14567]|stat/(23|26|27|28|45|46|47)$)", New()),
+    Row("VmPeak", f"^{FAMILY}/status/VmPeak", New(), "the scratch area of a syscall script"),
+    Row("VmHWM, resident pages", f"^{FAMILY}/(status/(VmHWM|VmRSS|Rss|VmPTE|VmSwap)|statm/[23]|stat/24$)", New(),
+        "the vdso and shared memory are read through the task, and mapped there by it"),
+    Row("mappings, VmSize", f"^{FAMILY}/(maps|smaps/vmas|status/(VmSize|VmData|VmStk|VmExe|VmLib|VmLck|VmPin)|statm/[14567]|stat/(23|26|27|28|45|46|47)$)",
+        New(), ARMING, during=True),
     Row("smaps flags (uw, sd)", f"^{ALL}/smaps/(VmFlags|uw_kb)", New(), "write protection of pre-copy", during=True),
-    Row("AnonHugePages, locked, swap", f"^{ALL}/smaps/(AnonHugePages|Locked|Swap)", New()),
-    Row("descriptors", f"^{ALL}/(fd|status/FDSize)", New()),
+    Row("AnonHugePages", f"^{ALL}/smaps/AnonHugePages", New(), "a huge page that is written while it is protected is split; khugepaged mends it"),
+    Row("locked or swapped pages", f"^{ALL}/smaps/(Locked|Swap)", New()),
+    Row("descriptors", f"^{ALL}/(fd|status/FDSize)", New(), ARMING, during=True),
     Row("limits", f"^{ALL}/limits|stat/25$", New()),
-    Row("signal masks, pending signals", f"^{ALL}/(status/(Sig|ShdPnd)|threads/.*/Sig|stat/(31|32|33|34)$)", New()),
+    Row("signal masks, pending signals", f"^{ALL}/(status/(Sig|ShdPnd)|threads/.*/Sig|stat/(31|32|33|34)$)", New(), ARMING, during=True),
     Row("signals received", "^signal/", Most()),
     Row("pids used", "^pid/next", Rise()),
     Row("pids used", "^(ns_last_pid|loadavg/5)", Rise(3)),  # looked at when the watcher's own are just being born
-    Row("foreign processes", "^(cg|cg2)/pids|^proc/count", Most(1, 1)),  # the watcher's own child may be seen or not
-    Row("", "^proc$|^watch/children", None),  # likewise
-    Row("foreign processes", "^(cg|cg2)/procs|^[a-z]+/(task|children)", New()),
+    Row("foreign processes", "^(cg|cg2)/pids|^proc/count|procs/count", Most(1, 1)),  # the watcher's own child may be seen or not
+    Row("foreign processes", "^(cg|cg2)/procs", New("^0$")),  # of another pid namespace
+    Row("", "^proc$|^watch/(children|task)|^(cg|cg2)/procs", None),
+    Row("foreign processes", "^[a-z]+/(task|children)", New()),
     Row("I/O accounting of a task", f"^{FAMILY}/io/", Rise()),
     Row("cgroup freezer", "^cg/freezer|^cg2/(freeze|events|stat.local)", New()),
     Row("cgroup memory and CPU limits", "^cg/(memory.failcnt|cpu.stat)|^cg2/memory.events", New()),
@@ -124,18 +130,19 @@ ROWS = [
     Row("atime of files", "^file.*/atime", New()),
     Row("mtime, ctime, links, size of files", "^file", New()),
     Row("names in directories", "^names", New()),
-    Row("inotify: files opened", "^inotify", New("IN_OPEN|IN_CLOSE_NOWRITE")),
+    Row("inotify: files opened", "^inotify", New("IN_OPEN|IN_CLOSE_NOWRITE"), "deleted files have no other way to their content"),
     Row("inotify: files read", "^inotify", New("IN_ACCESS")),
     Row("inotify: files changed", "^inotify", New()),
     Row("page cache of files", "^mincore", New(), "files are read to be hashed"),
-    Row("System V IPC times and pids", "^ipc/", New()),
+    Row("System V IPC times and pids", "^ipc/", New(), "reading a segment needs an attach"),
     Row("TCP segments sent again, drops", "^net/.*(Retrans|Timeouts|Lost|Drop|Err|RTO|Abort|Fail)|^tcp/.*(retrans|lost|sacked)", Rise()),
     Row("TCP segments", "^net/(snmp|netstat)|^tcp/unsent.*(backoff|probes)", Rise(12)),
     Row("TCP state, repair mode", "^tcp/", New()),
     Row("socket options", "^socket/", New()),
     Row("queues of sockets and pipes", "^queue/", New()),
     Row("packet filters", "^net/(ip_tables|netfilter)", New()),
-    Row("sockets in the network namespace", "^net/(unix|netlink|packet|raw)", New()),
+    Row("sockets in the network namespace", "^net/(unix|netlink|packet|raw)", New(),
+        "sockets, addresses and routes are asked through a netlink socket", during=True),
     Row("seccomp traps", "^seccomp", Most()),
     Row("memory or registers wrong", "^memory/wrong", Most()),
     Row("latency of writes to memory", "^memory/(slow_writes|write_max_us)", Most(3, 3000), "the first write to a protected page"),

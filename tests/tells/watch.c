@@ -208,10 +208,10 @@ int main(void)
 	w.own = own_new();
 	w.n_blocked = blocked_start(w.shared->blocked, &w.shared->window);
 	usleep(200000);
-	own_pid(w.ends, 0);
 	if (pthread_create(&quick, NULL, run_quick, &w) ||
 	    pthread_create(&sweep, NULL, run_sweep, &w))
 		return 1;
+	own_pid(w.ends, 0); /* after the last thread: those take numbers, too */
 	close(open("/tells/ready", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 	for (window = 1; window <= WINDOWS; window++) {
 		await("/tells/window-%d", window);

@@ -2,7 +2,7 @@
 """ways: the watcher in a container, and the ways to take a checkpoint of it that leaves it running."""
 import json
 import os
-import subprocess
+import signal
 import sys
 import time
 from pathlib import Path
@@ -109,7 +109,22 @@ def by_criu(box, folder):
         raise host.Failed(f"criu dump: {done.stderr}\n{stock.errors('dump.log')}")
 
 
+def clumsily(box, _folder):
+    """No checkpoint, but what a clumsy one would do: for the test that the watcher is awake."""
+    pids = list(host.namespace_pids(box.pid).values())
+    for pid in pids:
+        host.kill(pid, signal.SIGSTOP)
+    time.sleep(0.3)
+    for pid in reversed(pids):
+        host.kill(pid, signal.SIGCONT)
+    data = Path(f"/proc/{box.pid}/root/tells/data")
+    (data / "plain").read_bytes()
+    (data / "link_remap.1").touch()
+    host.run("nsenter", f"--target={box.pid}", "--pid", "--mount", "--net", "--", "/bin/true")
+
+
 WAYS = {"nothing": nothing, "amber": by_amber, "amber-pid": by_amber_pid, "runc-criu": by_runc, "criu": by_criu}
+TEST_OF_THE_TEST = {"clumsy": clumsily}
 
 
 def watch(way, folder):
@@ -123,7 +138,7 @@ def watch(way, folder):
             if window == AROUND:
                 time.sleep(SECONDS / 4)
                 start_of = time.monotonic()
-                WAYS[way](watched.box, folder)
+                {**WAYS, **TEST_OF_THE_TEST}[way](watched.box, folder)
                 took = time.monotonic() - start_of
                 time.sleep(SECONDS / 4)
             time.sleep(max(0.0, SECONDS - (time.monotonic() - start)))
