@@ -26,6 +26,10 @@ class Meter:
     def operations(self):
         return HEAD.unpack_from(self.map)[2]
 
+    def looks(self):
+        """How often the clock was looked at: it goes up as long as the subject lives."""
+        return HEAD.unpack_from(self.map)[1]
+
     def gaps(self, since, until):
         """(start, end) in ns of each gap that overlaps [since, until] (seconds of time.monotonic())."""
         found = []

@@ -5,9 +5,9 @@ import sys
 
 import cases
 
-HEAD = ("case", "bar ms", "amber ms", "max", "all", "it says", "criu ms", "ratio", "wall ms", "criu", "kept", "criu", "RSS MiB", "criu",
-        "peak MiB", "criu", "size MiB", "criu", "verdict")
-WIDTH = (16, 7, 9, 7, 7, 8, 9, 7, 8, 8, 6, 6, 8, 7, 9, 8, 9, 8, 9)
+HEAD = ("case", "bar ms", "amber ms", "max", "all", "it says", "criu ms", "ratio", "wall ms", "criu", "kept", "criu", "RSS MiB",
+        "criu", "peak MiB", "criu", "size MiB", "criu", "verdict")
+WIDTH = (16, 7, 9, 7, 7, 8, 9, 7, 8, 8, 6, 6, 8, 7, 9, 8, 9, 8, 18)
 
 
 def number(value):
@@ -38,11 +38,13 @@ def verdict(row):
 
 def cells(row):
     """The texts below HEAD."""
-    none = dict.fromkeys(("freeze_ms", "freeze_max_ms", "all_ms", "said_ms", "wall_ms", "kept", "rss_mib", "charged_mib", "size_mib"))
+    none = dict.fromkeys(("freeze_ms", "freeze_max_ms", "all_ms", "said_ms", "wall_ms", "kept", "rss_mib", "charged_mib",
+                          "size_mib"))
     a, c = row.get("amber", none), row.get("criu", none)
-    made = [row["case"], number(row.get("bar_ms")), number(a["freeze_ms"]), number(a["freeze_max_ms"]), number(a["all_ms"]),
-            number(a["said_ms"]), number(c["freeze_ms"]), number(row.get("ratio")), number(a["wall_ms"]), number(c["wall_ms"]), percent(a["kept"]),
-            percent(c["kept"])]
+    made = [row["case"], number(row.get("bar_ms"))]
+    made += [number(a[key]) for key in ("freeze_ms", "freeze_max_ms", "all_ms", "said_ms")]
+    made += [number(c["freeze_ms"]), number(row.get("ratio")), number(a["wall_ms"]), number(c["wall_ms"])]
+    made += [percent(a["kept"]), percent(c["kept"])]
     for key in ("rss_mib", "charged_mib", "size_mib"):
         made += [number(a[key]), number(c[key])]
     return made + [verdict(row)]
@@ -58,8 +60,8 @@ def head():
 
 def row(made):
     if made["series"] == "restore":
-        print(f"{made['case']:16} a copy answers after {made['restore_ms']:.0f} ms; freeze {made['freeze_ms']:.1f} ms, checkpoint "
-              f"{made['wall_ms']:.0f} ms; longest of {made['requests']} requests {made['longest_request_ms']:.1f} ms",
+        print(f"{made['case']:16} a copy answers after {made['restore_ms']:.0f} ms; freeze {made['freeze_ms']:.1f} ms, "
+              f"checkpoint {made['wall_ms']:.0f} ms; longest of {made['requests']} requests {made['longest_request_ms']:.1f} ms",
               file=sys.stderr, flush=True)
     else:
         line(cells(made))
