@@ -13,8 +13,10 @@
 #include <string.h>
 
 #include "checkpoint/run.h"
+#include "kernel/proc-stat.h"
 #include "kernel/proc-tasks.h"
 #include "kernel/proc.h"
+#include "memory/page-expect.h"
 
 #define DEPTH_MAX	64   /* of the process tree */
 #define BATCH_RUNS	512  /* copied together */
@@ -61,6 +63,23 @@ struct precopy_object *precopy_find_object(const struct precopy *p, uint64_t ino
 		if (p->objects[i]->ino == ino)
 			return p->objects[i];
 	return NULL;
+}
+
+bool precopy_children_ended(struct precopy *p)
+{
+	struct precopy_space *space;
+	struct proc_stat stat;
+	bool any = false;
+	size_t i;
+
+	for (i = 0; i < p->n_spaces; i++) {
+		space = p->spaces[i];
+		if (space->gone || proc_stat_read(space->proc_fd, &stat, NULL) < 0)
+			continue;
+		any |= stat.cmin_flt != space->reaped;
+		space->reaped = stat.cmin_flt;
+	}
+	return any;
 }
 
 static const char *kind_name(enum track_kind kind)
@@ -224,7 +243,8 @@ static int look(struct precopy *p, struct precopy_space *space, struct error *er
 		*window = (struct precopy_window){ maps.vmas[i].start, maps.vmas[i].end,
 						   maps.vmas[i].pgoff, object };
 	}
-	return track_cover(space->track, &maps, err);
+	r = detail == PROC_MAPS_SMAPS ? page_expect(space->pages, space->proc_fd, &maps, err) : 0;
+	return r < 0 ? r : track_cover(space->track, &maps, err);
 }
 
 static void end_space(struct precopy_space *space)
@@ -336,8 +356,9 @@ static int round_of_object(struct precopy *p, struct precopy_object *object, str
 static int copy_round(struct checkpoint *c, struct error *err)
 {
 	struct precopy *p = c->precopy;
+	size_t i, known = p->n_spaces;
 	uint64_t before = clock_ns();
-	size_t i;
+	bool unseen;
 	int r = 0;
 
 	p->last_pages = p->last_runs = 0;
@@ -350,6 +371,10 @@ static int copy_round(struct checkpoint *c, struct error *err)
 		if (r < 0 && has_ended(p->spaces[i], r, err))
 			r = 0;
 	}
+	/* The newly found ones were not tracked until now; of others only the end was seen. */
+	unseen = precopy_children_ended(p) || p->n_spaces > known;
+	for (i = 0; i < p->n_objects; i++)
+		p->objects[i]->whole |= unseen;
 	for (i = 0; r == 0 && i < p->n_objects; i++)
 		r = round_of_object(p, p->objects[i], err);
 	if (r < 0)
