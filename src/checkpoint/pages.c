@@ -261,7 +261,7 @@ int checkpoint_plan_pages(struct checkpoint *c, struct error *err)
 }
 
 /* What of an object that rounds know has to be copied again. */
-static int mark_object(struct checkpoint_pages *pages, struct precopy_object *known,
+static int mark_object(struct checkpoint_pages *pages, struct precopy_object *known, bool unseen,
 		       const struct page_list *extents, struct error *err)
 {
 	struct stat now;
@@ -269,7 +269,7 @@ static int mark_object(struct checkpoint_pages *pages, struct precopy_object *kn
 	if (fstat(known->fd, &now) < 0)
 		return error_errno(err, errno, "cannot look at shared memory %llu",
 				   (unsigned long long)known->ino);
-	if (known->whole || precopy_changed(known, &now)) {
+	if (unseen || known->whole || precopy_changed(known, &now)) {
 		page_list_clear(&known->dirty);
 		return page_list_mark(extents, extents, PAGEMAP_WRITTEN, &pages->runs, err);
 	}
@@ -283,9 +283,11 @@ int checkpoint_plan_shmem(struct checkpoint *c, struct error *err)
 	struct checkpoint_pages *pages;
 	struct shmem_object *object;
 	struct precopy_object *known;
+	bool unseen;
 	size_t i;
 	int r;
 
+	unseen = c->precopy->n_objects && precopy_children_ended(c->precopy);
 	for (i = 0; i < c->shmem.n_objects; i++) {
 		_cleanup_(page_list_deinit) struct page_list extents = PAGE_LIST_INIT;
 
@@ -301,7 +303,7 @@ int checkpoint_plan_shmem(struct checkpoint *c, struct error *err)
 			return error_nomem(err);
 		r = page_list_extents(&extents, object->fd, object->size, err);
 		if (r == 0 && known)
-			r = mark_object(pages, known, &extents, err);
+			r = mark_object(pages, known, unseen, &extents, err);
 		else if (r == 0)
 			r = page_list_mark(&extents, &extents, PAGEMAP_WRITTEN, &pages->runs, err);
 		if (r == 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * precopy: memory copied in rounds while the container runs. For checkpoint/ only.
+ * precopy: what rounds.c knows of memory, and pages.c asks it in the stop. For checkpoint/ only.
  *
  * Knows address spaces and shared memory objects as they were seen before the stop. What it does
  * not know, or no longer, is copied whole in the stop: nothing depends on its having seen
@@ -33,6 +33,7 @@ struct precopy_space {
 	uint64_t runs;	       /* that the last round found */
 	struct page_list last; /* room for what the stop finds */
 	bool looked;	       /* smaps has been read */
+	uint64_t reaped;       /* page faults of its children that have ended: changes with each */
 	bool gone;	       /* the process has ended */
 };
 
@@ -65,6 +66,12 @@ struct precopy_space *precopy_find(const struct precopy *p, pid_t pid);
 
 /* precopy_find_object - by inode of the kernel's shared memory file system. */
 struct precopy_object *precopy_find_object(const struct precopy *p, uint64_t ino);
+
+/*
+ * precopy_children_ended - a process that nobody tracked may have written to shared memory and be
+ * gone: since this was last asked, a process has waited for a child.
+ */
+bool precopy_children_ended(struct precopy *p);
 
 /* precopy_changed - the object was or may have been written by other ways than mappings. */
 bool precopy_changed(const struct precopy_object *object, const struct stat *now);

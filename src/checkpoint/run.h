@@ -90,7 +90,7 @@ int checkpoint_capture_mm(struct checkpoint *c, struct task *task, Img__Mm **ret
  * tracking kept apart become one. After the thaw, when nothing is tracked any more. */
 int checkpoint_review_mms(struct checkpoint *c, struct error *err) _must_check_;
 
-/* precopy.c - memory in rounds while the container runs. Before the stop; the end after the thaw.
+/* rounds.c - memory in rounds while the container runs. Before the stop; the end after the thaw.
  */
 int checkpoint_precopy(struct checkpoint *c, struct error *err) _must_check_;
 void checkpoint_precopy_end(struct checkpoint *c);

@@ -35,7 +35,7 @@ static const struct stat_field stat_fields[] = {
 	FIELD(I32, tpgid),
 	FIELD(U32, flags),
 	FIELD(U64, min_flt),
-	{ SKIP, 0 }, /* cminflt */
+	FIELD(U64, cmin_flt),
 	FIELD(U64, maj_flt),
 	{ SKIP, 0 }, /* cmajflt */
 	FIELD(U64, utime),

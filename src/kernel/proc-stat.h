@@ -20,7 +20,8 @@ struct proc_stat {
 	pid_t ppid, pgrp, session;
 	int32_t tty_nr, tpgid; /* tty_nr: new_encode_dev(), 0 = none; tpgid: -1 = none */
 	uint32_t flags;	       /* PF_* */
-	uint64_t min_flt, maj_flt, utime, stime; /* ticks */
+	uint64_t min_flt, cmin_flt, maj_flt; /* cmin_flt: of children that were waited for */
+	uint64_t utime, stime;		     /* ticks */
 	int64_t cutime, cstime, priority, nice, num_threads;
 	uint64_t start_time; /* ticks since boot */
 	uint64_t vsize;	     /* bytes */

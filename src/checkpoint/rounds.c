@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * precopy: see precopy.h.
+ * rounds: memory is copied while the container runs, round by round; fills precopy.h.
  *
  * A round protects first and copies then: what is written between the two is written again in the
  * next round, never lost. Shared memory is copied when all who map it have been protected.
