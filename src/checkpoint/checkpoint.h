@@ -31,6 +31,8 @@ struct checkpoint_request {
 	struct checkpoint_target target;
 	const char *output; /* path of the archive */
 	bool stop;	    /* kill the container after the capture instead of letting it run on */
+	bool no_digest;	    /* hash nothing: quicker, and no evidence */
+	bool no_sync;	    /* do not wait until the archive is on the disk */
 	bool no_precopy;    /* copy all memory in the stop: no write tracking in the container */
 	uint64_t max_freeze_ns; /* wanted at most; more rounds are made for it. 0 = no budget */
 	const char *command;	/* the command line, for the record */

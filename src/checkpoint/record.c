@@ -136,7 +136,8 @@ static json_object *members_json(const struct archive_writer *w)
 		object = json_object_new_object();
 		json_put_text(object, "name", w->members[i].name);
 		json_put_number(object, "size", w->members[i].size);
-		json_put_text(object, "sha256", w->members[i].sha256);
+		if (w->members[i].sha256[0])
+			json_put_text(object, "sha256", w->members[i].sha256);
 		json_object_array_add(list, object);
 	}
 	return list;
@@ -211,6 +212,7 @@ int checkpoint_write_record(struct checkpoint *c, struct error *err)
 	json_object_object_add(record, "not_restorable_because", because_json(c->gaps));
 	json_object_object_add(record, "gaps", gap_list_json(c->gaps));
 	json_object_object_add(record, "files", files_json(&c->facts));
+	json_put_bool(record, "digests", !c->archive.no_digest);
 	json_object_object_add(record, "members", members_json(&c->archive));
 	text = json_object_to_json_string_length(
 		record, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE, &len);

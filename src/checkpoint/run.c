@@ -31,6 +31,8 @@ static int step_archive(struct checkpoint *c, struct error *err)
 {
 	int r = archive_writer_open(&c->archive, c->request->output, err);
 
+	c->archive.no_digest = c->request->no_digest;
+	c->archive.no_sync = c->request->no_sync;
 	return r < 0 ? r : archive_add_dir(&c->archive, "checkpoint", err);
 }
 
@@ -211,6 +213,11 @@ static int step_files(struct checkpoint *c, struct error *err)
 	return file_facts_finish(&c->facts, &c->set, &c->op, c->cap.root_dir, err);
 }
 
+static int step_hash_start(struct checkpoint *c, struct error *err)
+{
+	return archive_hash_start(&c->archive, &c->op, err);
+}
+
 static int step_hash(struct checkpoint *c, struct error *err)
 {
 	return archive_hash_reserved(&c->archive, &c->op, err);
@@ -251,6 +258,7 @@ static const struct checkpoint_step {
 	/* From here on the container runs. */
 	{ "ending the tracking", step_untrack, NULL },
 	{ "putting memory in order", checkpoint_settle_pages, NULL },
+	{ "beginning to hash memory", step_hash_start, NULL },
 	{ "looking at mappings again", checkpoint_review_mms, NULL },
 	{ "describing the checkpoint", checkpoint_inventory, NULL },
 	{ "identifying files", step_files, NULL },

@@ -14,7 +14,7 @@
 struct checkpoint_options {
 	const char *output;
 	uint64_t max_freeze_ms;
-	bool stop, no_precopy, json, verbose;
+	bool stop, no_precopy, no_digest, no_sync, json, verbose;
 };
 
 static const struct option_row options[] = {
@@ -28,6 +28,11 @@ static const struct option_row options[] = {
 	  "said whether it was kept" },
 	{ "no-precopy", 0, OPTION_FLAG, offsetof(struct checkpoint_options, no_precopy), NULL,
 	  "Copy all memory while the container stands still; no write tracking, a longer freeze" },
+	{ "no-digest", 0, OPTION_FLAG, offsetof(struct checkpoint_options, no_digest), NULL,
+	  "Hash nothing: sooner done, but nobody can tell later whether the archive is as it was "
+	  "taken" },
+	{ "no-sync", 0, OPTION_FLAG, offsetof(struct checkpoint_options, no_sync), NULL,
+	  "Do not wait until the archive is on the disk" },
 	{ "json", 0, OPTION_FLAG, offsetof(struct checkpoint_options, json), NULL,
 	  "Print the result as JSON" },
 	{ "verbose", 'v', OPTION_FLAG, offsetof(struct checkpoint_options, verbose), NULL,
@@ -140,6 +145,8 @@ static int checkpoint_command_run(struct cli *cli, void *opaque, char **args, si
 	job.request.output = o->output ? o->output : default_output(&arena, &job.request.target);
 	job.request.stop = o->stop;
 	job.request.no_precopy = o->no_precopy;
+	job.request.no_digest = o->no_digest;
+	job.request.no_sync = o->no_sync;
 	job.request.max_freeze_ns = o->max_freeze_ms * 1000000;
 	job.request.command = cli->command_line;
 	if (!job.request.output)

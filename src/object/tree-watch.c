@@ -26,9 +26,10 @@
 #define WATCH_EVENTS                                                                               \
 	(FAN_CREATE | FAN_DELETE | FAN_MOVED_FROM | FAN_MOVED_TO | FAN_MODIFY | FAN_ATTRIB |       \
 	 FAN_CLOSE_WRITE | FAN_ONDIR)
-#define WATCH_NAMED   (FAN_CREATE | FAN_DELETE | FAN_MOVED_FROM | FAN_MOVED_TO)
-#define WATCH_BUFFER  ((size_t)256 << 10)
-#define WATCH_FOLDERS 256U /* directories whose place is remembered within one reading */
+#define WATCH_NAMED	(FAN_CREATE | FAN_DELETE | FAN_MOVED_FROM | FAN_MOVED_TO)
+#define WATCH_READS_MAX 1024 /* buffers in one go: more is a change of everything */
+#define WATCH_BUFFER	((size_t)256 << 10)
+#define WATCH_FOLDERS	256U /* directories whose place is remembered within one reading */
 
 /* Where a directory is: relative to the top, NULL = not below it. */
 struct folder {
@@ -219,9 +220,15 @@ int tree_watch_read(struct tree_watch *watch, tree_changed_fn *fn, void *ctx, st
 	const unsigned char *at;
 	bool lost = false;
 	ssize_t n, left;
+	unsigned reads;
 	int r = 0;
 
-	for (;;) {
+	for (reads = 0;; reads++) {
+		/* A busy host could tell of something new for ever. */
+		if (reads == WATCH_READS_MAX) {
+			lost = true;
+			break;
+		}
 		n = read(watch->fd, watch->events, WATCH_BUFFER);
 		if (n < 0 && errno == EINTR)
 			continue;
