@@ -19,11 +19,13 @@
 #include "memory/page-expect.h"
 
 #define DEPTH_MAX	64   /* of the process tree */
-#define BATCH_RUNS	512  /* copied together */
+#define BATCH_RUNS	4096 /* copied together: */
+#define BATCH_PAGES	8192 /* soon after they were protected, so that few are written meanwhile */
 #define ROUNDS_MAX	16   /* a program that writes everything all the time never converges */
 #define ROUNDS_BUDGET	64   /* but with a budget more is tried */
 #define PAGES_FEW	64   /* not worth another round */
 #define PAYS_PERCENT	85   /* of the round before: less progress than this does not pay */
+#define POOR_MAX	2    /* rounds in a row that did not pay */
 #define SPARE_PAGES	4096 /* written while the container is being stopped */
 #define SPARE_RUNS	1024
 #define READY_MAX_PAGES 65536	/* 256 MiB; what is more goes to the file in the stop */
@@ -36,7 +38,7 @@ struct batch {
 	struct op *op;
 	size_t window;
 	struct page_run runs[BATCH_RUNS];
-	size_t n;
+	size_t n, n_pages;
 	uint64_t runs_seen, pages;
 };
 
@@ -111,7 +113,7 @@ static int flush(struct batch *b, struct error *err)
 {
 	int r = b->n ? page_space_copy(b->space->pages, b->runs, b->n, err) : 0;
 
-	b->n = 0;
+	b->n = b->n_pages = 0;
 	return r < 0 ? r : op_cancelled(b->op, err);
 }
 
@@ -133,7 +135,8 @@ static int take_private(struct batch *b, uint64_t start, uint64_t end, struct er
 	b->runs[b->n++] = (struct page_run){ start, end, 0 };
 	b->runs_seen++;
 	b->pages += (end - start) / AMBER_PAGE_SIZE;
-	return b->n == BATCH_RUNS ? flush(b, err) : 0;
+	b->n_pages += (end - start) / AMBER_PAGE_SIZE;
+	return b->n == BATCH_RUNS || b->n_pages >= BATCH_PAGES ? flush(b, err) : 0;
 }
 
 static int take_run(const struct page_run *run, void *arg, struct error *err)
@@ -389,22 +392,21 @@ static int copy_round(struct checkpoint *c, struct error *err)
 }
 
 /*
- * Another round pays while each leaves clearly less to the next; with a budget also as long as the
- * rest would not fit into it. A stop copies faster than a round, so the round's time is a safe
- * guess.
+ * Another round pays while each leaves clearly less to the next: twice in a row not means that it
+ * never will. With a budget also as long as the rest would not fit into it: a stop copies faster
+ * than a round, so the round's time is a safe guess.
  */
-static bool pays(const struct checkpoint *c, uint64_t before)
+static bool pays(const struct checkpoint *c, uint64_t before, unsigned *poor)
 {
 	const struct precopy *p = c->precopy;
 	uint64_t budget = c->request->max_freeze_ns;
 
 	if (p->last_pages <= PAGES_FEW)
 		return false;
-	if (p->rounds < 2)
-		return true;
+	*poor = p->last_pages * 100 < before * PAYS_PERCENT ? 0 : *poor + 1;
 	if (budget && p->rounds < ROUNDS_BUDGET && BASE_NS + p->round_ns > budget)
 		return true;
-	return p->rounds < ROUNDS_MAX && p->last_pages * 100 < before * PAYS_PERCENT;
+	return p->rounds < ROUNDS_MAX && *poor < POOR_MAX;
 }
 
 /*
@@ -432,6 +434,7 @@ static int make_ready(struct precopy *p, bool *ret_grown, struct error *err)
 int checkpoint_precopy(struct checkpoint *c, struct error *err)
 {
 	struct precopy *p = arena_new(&c->set.arena, struct precopy);
+	unsigned poor = 0;
 	uint64_t before = 0;
 	bool grown = false;
 	int r;
@@ -449,7 +452,7 @@ int checkpoint_precopy(struct checkpoint *c, struct error *err)
 			continue;
 		if (r == 0)
 			r = make_ready(p, &grown, err);
-		if (!grown && !pays(c, before))
+		if (!grown && !pays(c, before, &poor))
 			break;
 	}
 	if (p->kind == TRACK_NONE && r == 0)

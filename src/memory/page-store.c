@@ -7,14 +7,17 @@
 #include "memory/page-store.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "memory/page-state.h"
 
-#define TAR_BLOCK 512U
-#define SPILL_MIN 256U /* pages that the main zone may outgrow what was expected, at least */
+#define TAR_BLOCK      512U
+#define PAGES_A_THREAD 2048U /* less is not worth a thread */
+#define SPILL_MIN      256U  /* pages that the main zone may outgrow what was expected, at least */
 
 /* Where the data of the first member will begin whose header stands at offset: on a page, after a
  * header of one block, or of three when it has to be stretched. */
@@ -131,26 +134,47 @@ static uint64_t allocate(struct page_space *space, uint64_t page, uint64_t n)
 	return slot;
 }
 
-/* Pages of a round on their way into the file. */
-struct round {
+/* A thread that leaves signals to the caller. Returns 0 or an errno. */
+static int start_thread(pthread_t *ret, void *(*fn)(void *), void *arg)
+{
+	sigset_t all, before;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = pthread_create(ret, NULL, fn, arg);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return r;
+}
+
+/* Ascending runs that are copied by several threads, chunk by chunk. */
+struct copy {
 	struct page_space *space;
-	struct page_slots changes;
-	size_t extent; /* where the walk through the slots is */
-	struct page_batch batch;
-	unsigned char bad[PAGE_BATCH_RANGES];
-	unsigned char buffer[PAGE_CHUNK * AMBER_PAGE_SIZE];
-	/* What is not written yet: */
+	pthread_mutex_t lock; /* of what follows, and of the allocation of slots */
+	const struct page_run *run, *end;
+	uint64_t page; /* where to go on in the run, 0 = at its begin */
+	int result;    /* the first error, and its text */
+	struct error err;
+};
+
+struct round_write {
 	const unsigned char *from;
 	uint64_t slot, n;
 };
 
-static int round_flush(struct round *round, struct error *err)
-{
-	int r = page_store_write(round->space->store, round->from, round->slot, round->n, err);
-
-	round->n = 0;
-	return r;
-}
+/* What one thread of a round has in its hands. */
+struct round {
+	struct copy *copy;
+	pthread_t thread;
+	bool running;
+	struct page_slots changes;
+	size_t extent; /* where the walk through the slots is */
+	struct page_batch batch;
+	struct round_write writes[PAGE_CHUNK];
+	size_t n_writes;
+	unsigned char bad[PAGE_BATCH_RANGES];
+	unsigned char buffer[PAGE_CHUNK * AMBER_PAGE_SIZE];
+};
 
 /* How many of the next pages are all bad, or all good. */
 static uint64_t alike(const unsigned char *bad, uint64_t n)
@@ -163,7 +187,7 @@ static uint64_t alike(const unsigned char *bad, uint64_t n)
 /* What is known of the next pages, and how many of them that is good for. */
 static struct page_extent find_slot(struct round *round, uint64_t page, uint64_t n)
 {
-	const struct page_slots *slots = &round->space->slots;
+	const struct page_slots *slots = &round->copy->space->slots;
 	const struct page_extent *extent;
 	uint64_t skip;
 
@@ -180,20 +204,17 @@ static struct page_extent find_slot(struct round *round, uint64_t page, uint64_t
 }
 
 /* These pages go to that slot, which may continue where the last ones ended. */
-static int round_write(struct round *round, const struct page_extent *part,
-		       const unsigned char *from, struct error *err)
+static void round_write(struct round *round, const struct page_extent *part,
+			const unsigned char *from)
 {
-	int r = 0;
+	struct round_write *last = round->n_writes ? &round->writes[round->n_writes - 1] : NULL;
 
-	if (part->slot != round->slot + round->n ||
-	    from != round->from + round->n * AMBER_PAGE_SIZE)
-		r = round_flush(round, err);
-	if (round->n == 0) {
-		round->from = from;
-		round->slot = part->slot;
-	}
-	round->n += part->n;
-	return r;
+	if (last && part->slot == last->slot + last->n &&
+	    from == last->from + last->n * AMBER_PAGE_SIZE)
+		last->n += part->n;
+	else
+		round->writes[round->n_writes++] =
+			(struct round_write){ from, part->slot, part->n };
 }
 
 /* Pages that lie together in the buffer: note where they go, and whether they are there now. */
@@ -209,63 +230,136 @@ static int round_put(struct round *round, uint64_t page, uint64_t n, const unsig
 		part = find_slot(round, page, alike(bad, n));
 		if (bad[0] && part.empty)
 			continue;
-		if (part.slot == PAGE_SLOT_NONE)
-			part.slot = allocate(round->space, page, part.n);
+		if (part.slot == PAGE_SLOT_NONE) {
+			pthread_mutex_lock(&round->copy->lock);
+			part.slot = allocate(round->copy->space, page, part.n);
+			pthread_mutex_unlock(&round->copy->lock);
+		}
 		if (bad[0] || part.empty) {
 			part.empty = bad[0];
 			r = page_slots_append(&round->changes, &part, err);
 		}
 		if (r == 0 && !bad[0])
-			r = round_write(round, &part, from, err);
+			round_write(round, &part, from);
 	}
 	return r;
 }
 
 static int round_batch(struct round *round, struct error *err)
 {
+	struct page_space *space = round->copy->space;
 	const unsigned char *from = round->buffer;
 	const struct iovec *range = round->batch.ranges;
+	const struct round_write *write;
 	size_t bad, i;
 	int r;
 
-	r = op_cancelled(round->space->store->op, err);
+	round->n_writes = 0;
+	r = op_cancelled(space->store->op, err);
 	if (r == 0)
-		r = page_batch_read(&round->batch, &round->space->source, round->buffer, round->bad,
-				    &bad, err);
+		r = page_batch_read(&round->batch, &space->source, round->buffer, round->bad, &bad,
+				    err);
 	for (i = 0; r == 0 && i < round->batch.n_ranges; from += range[i++].iov_len)
 		r = round_put(round, (uint64_t)(uintptr_t)range[i].iov_base / AMBER_PAGE_SIZE,
 			      range[i].iov_len / AMBER_PAGE_SIZE, from, err);
-	if (r == 0)
-		r = round_flush(round, err);
-	round->batch.n_ranges = round->batch.n_pages = 0;
+	for (i = 0; r == 0 && i < round->n_writes; i++) {
+		write = &round->writes[i];
+		r = page_store_write(space->store, write->from, write->slot, write->n, err);
+	}
 	return r;
 }
 
-/* Runs that ascend. What was written is remembered even if a later batch fails. */
-static int copy_ascending(struct round *round, const struct page_run *runs, size_t n_runs,
-			  struct error *err)
+/* The next chunk. false = that was all, or somebody has failed. */
+static bool take_chunk(struct copy *copy, struct page_batch *batch)
 {
-	uint64_t page, end, take;
-	int r = 0, applied;
-	size_t i;
+	uint64_t end, take;
 
-	round->extent = 0;
-	round->changes.n = 0;
-	for (i = 0; r == 0 && i < n_runs; i++) {
-		page = runs[i].start / AMBER_PAGE_SIZE;
-		end = runs[i].end / AMBER_PAGE_SIZE;
-		for (; r == 0 && page < end; page += take) {
-			take = MIN(end - page, (uint64_t)(PAGE_CHUNK - round->batch.n_pages));
-			/* never refused: there are fewer pages in a chunk than ranges in a batch */
-			(void)page_batch_add(&round->batch, page, take);
-			if (round->batch.n_pages == PAGE_CHUNK)
-				r = round_batch(round, err);
+	batch->n_ranges = batch->n_pages = 0;
+	while (copy->result == 0 && copy->run < copy->end && batch->n_pages < PAGE_CHUNK) {
+		end = copy->run->end / AMBER_PAGE_SIZE;
+		if (!copy->page)
+			copy->page = copy->run->start / AMBER_PAGE_SIZE;
+		take = MIN(end - copy->page, (uint64_t)(PAGE_CHUNK - batch->n_pages));
+		/* never refused: there are fewer pages in a chunk than ranges in a batch */
+		(void)page_batch_add(batch, copy->page, take);
+		copy->page += take;
+		if (copy->page == end) {
+			copy->run++;
+			copy->page = 0;
 		}
 	}
-	if (r == 0 && round->batch.n_pages)
-		r = round_batch(round, err);
-	applied = page_slots_apply(&round->space->slots, &round->changes, r < 0 ? NULL : err);
-	return r < 0 ? r : applied;
+	return batch->n_pages > 0;
+}
+
+static void *round_main(void *arg)
+{
+	struct error err = ERROR_INIT;
+	struct round *round = arg;
+	struct copy *copy = round->copy;
+	bool more;
+	int r = 0;
+
+	do {
+		pthread_mutex_lock(&copy->lock);
+		if (r < 0 && copy->result == 0) {
+			copy->result = r;
+			copy->err = err;
+		}
+		more = take_chunk(copy, &round->batch);
+		pthread_mutex_unlock(&copy->lock);
+		if (more)
+			r = round_batch(round, &err);
+	} while (more);
+	return NULL;
+}
+
+/* As many threads as there are processors and pages enough for. */
+static size_t threads_for(const struct page_run *runs, size_t n_runs)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t pages = 0;
+	size_t i;
+
+	for (i = 0; i < n_runs; i++)
+		pages += (runs[i].end - runs[i].start) / AMBER_PAGE_SIZE;
+	cpus = MIN(cpus, (long)PAGE_WORKERS_MAX);
+	return MIN(cpus > 1 ? (size_t)cpus : 1, (size_t)(1 + pages / PAGES_A_THREAD));
+}
+
+/* Runs that ascend. What was written is remembered even if a later chunk fails. */
+static int copy_ascending(struct page_space *space, const struct page_run *runs, size_t n_runs,
+			  struct error *err)
+{
+	struct copy copy = { .space = space,
+			     .lock = PTHREAD_MUTEX_INITIALIZER,
+			     .run = runs,
+			     .end = runs + n_runs,
+			     .err = ERROR_INIT };
+	size_t n = threads_for(runs, n_runs), i;
+	_cleanup_free_ struct round *rounds = malloc(n * sizeof(*rounds));
+	int r = 0;
+
+	if (!rounds)
+		return error_nomem(err);
+	for (i = n; i-- > 0;) {
+		rounds[i].copy = &copy;
+		rounds[i].extent = 0;
+		rounds[i].changes = (struct page_slots){ 0 };
+		rounds[i].running =
+			i > 0 && start_thread(&rounds[i].thread, round_main, &rounds[i]) == 0;
+	}
+	(void)round_main(&rounds[0]);
+	for (i = 0; i < n; i++) {
+		if (rounds[i].running)
+			pthread_join(rounds[i].thread, NULL);
+		if (r == 0)
+			r = page_slots_apply(&space->slots, &rounds[i].changes,
+					     copy.result < 0 ? NULL : err);
+		page_slots_deinit(&rounds[i].changes);
+	}
+	if (copy.result < 0 && err)
+		*err = copy.err;
+	return copy.result < 0 ? copy.result : r;
 }
 
 int page_space_expect(struct page_space *space, const struct page_run *runs, size_t n_runs,
@@ -289,20 +383,13 @@ int page_space_expect(struct page_space *space, const struct page_run *runs, siz
 int page_space_copy(struct page_space *space, const struct page_run *runs, size_t n_runs,
 		    struct error *err)
 {
-	_cleanup_free_ struct round *round = malloc(sizeof(*round));
 	size_t first, next;
 	int r = 0;
 
-	if (!round)
-		return error_nomem(err);
-	round->space = space;
-	round->changes = (struct page_slots){ 0 };
-	round->n = round->batch.n_ranges = round->batch.n_pages = 0;
 	for (first = 0; r == 0 && first < n_runs; first = next) {
 		for (next = first + 1; next < n_runs && runs[next].start >= runs[next - 1].end;)
 			next++;
-		r = copy_ascending(round, runs + first, next - first, err);
+		r = copy_ascending(space, runs + first, next - first, err);
 	}
-	page_slots_deinit(&round->changes);
 	return r;
 }
