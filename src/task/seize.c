@@ -295,16 +295,22 @@ static int stop_all(struct census *c, struct error *err)
 	for (size_t i = 0; i < c->tree->n_tasks; i++)
 		foreach_thread (thread, c->tree->tasks[i])
 			(void)trace_interrupt(thread->tid);
-	/* Where all was quiet before and since, nobody can have been missed. */
-	for (;;) {
+	/*
+	 * Who is there is certain only now, however quiet all was before. A fork that had begun
+	 * when its thread was attached to bears a child that is not traced, and listed only when
+	 * the fork is done (copy_process() in kernel/fork.c), which may take long; and a list of
+	 * children leaves some out while others are reaped (proc(5), task/[tid]/children).
+	 */
+	do {
 		r = wait_for_all(c, err);
-		if (r < 0 || (!c->found && !c->unsure))
+		if (r < 0)
 			return r;
 		c->found = c->unsure = false;
 		r = census_scan(c, err);
 		if (r < 0)
 			return r;
-	}
+	} while (c->found || c->unsure);
+	return 0;
 }
 
 static int settle_all(struct task_tree *tree, struct error *err)
@@ -439,6 +445,7 @@ static int let_all_go(struct task_tree *tree, uint64_t patience_ns, struct error
 	int r, result = 0;
 
 	foreach_task (task, tree) {
+		task->maps = NULL;
 		foreach_thread (thread, task) {
 			r = thread->seized ? let_go(thread, patience_ns, result ? &other : &first)
 					   : 0;

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -19,7 +20,8 @@
 
 #include <cmocka.h>
 
-#define THREADS 100
+#define THREADS		100
+#define SLOW_FORK_BYTES ((size_t)128 << 20)
 
 static struct op test_op;
 
@@ -131,6 +133,48 @@ static void born_meanwhile(void **state)
 
 	victim_start(&v, breeder, NULL);
 	for (int i = 0; i < 40; i++) {
+		victim_stop(&test_op, &v, 1, &tree);
+		stands_still(&v);
+		victim_resume(&tree);
+		usleep(3000);
+		assert_true(victim_moves(&v));
+	}
+	victim_end(&v);
+}
+
+/* A fork that has begun before anybody attached shows its child only when it is done. */
+static void forks_slowly(struct victim_page *page, void *arg)
+{
+	char *memory = mmap(NULL, SLOW_FORK_BYTES, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED || madvise(memory, SLOW_FORK_BYTES, MADV_NOHUGEPAGE))
+		victim_say(page, "no memory");
+	else
+		memset(memory, 1, SLOW_FORK_BYTES);
+	page->ready = 1;
+	for (;;) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			uint64_t end = clock_ns() + 5000000;
+
+			while (clock_ns() < end)
+				page->counters[0]++;
+			_exit(0);
+		}
+		waitpid(pid, NULL, 0);
+		page->progress++;
+	}
+}
+
+static void born_of_a_fork_under_way(void **state)
+{
+	struct task_tree tree;
+	struct victim v;
+
+	victim_start(&v, forks_slowly, NULL);
+	for (int i = 0; i < 20; i++) {
 		victim_stop(&test_op, &v, 1, &tree);
 		stands_still(&v);
 		victim_resume(&tree);
@@ -397,10 +441,15 @@ static void roots_beside_each_other(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_hundred_threads),	   cmocka_unit_test(born_meanwhile),
-		cmocka_unit_test(zombies_and_children),	   cmocka_unit_test(stopped_stays_stopped),
-		cmocka_unit_test(parents_in_vfork),	   cmocka_unit_test(traced_by_another),
-		cmocka_unit_test(signals_arrive_once),	   cmocka_unit_test(killed_meanwhile),
+		cmocka_unit_test(a_hundred_threads),
+		cmocka_unit_test(born_meanwhile),
+		cmocka_unit_test(born_of_a_fork_under_way),
+		cmocka_unit_test(zombies_and_children),
+		cmocka_unit_test(stopped_stays_stopped),
+		cmocka_unit_test(parents_in_vfork),
+		cmocka_unit_test(traced_by_another),
+		cmocka_unit_test(signals_arrive_once),
+		cmocka_unit_test(killed_meanwhile),
 		cmocka_unit_test(roots_beside_each_other),
 	};
 
