@@ -243,6 +243,7 @@ static int teardown(void **state)
 	close(f->task.proc_fd);
 	close(f->cap.root_dir);
 	mount_index_free(f->cap.mounts);
+	ipc_look_free(f->cap.ipc);
 	image_set_deinit(&f->set);
 	gap_list_deinit(&f->gaps);
 	top = open(f->base, O_PATH | O_DIRECTORY | O_CLOEXEC);

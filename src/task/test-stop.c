@@ -186,13 +186,16 @@ static void born_of_a_fork_under_way(void **state)
 
 static void with_zombie(struct victim_page *page, void *arg)
 {
+	siginfo_t info;
+
 	if (!fork())
 		_exit(42);
+	/* Dead, and not buried. */
+	waitid(P_ALL, 0, &info, WEXITED | WNOWAIT);
 	if (!fork()) {
 		for (;;)
 			page->counters[0]++;
 	}
-	usleep(20000);
 	page->ready = 1;
 	for (;;)
 		page->progress++;
