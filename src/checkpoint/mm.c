@@ -50,11 +50,17 @@ static void map_link(const struct proc_vma *src, char *ret, size_t size)
 		 (unsigned long long)src->end);
 }
 
-/* How the file was opened when it was mapped: the mode bits of the map_files link tell. */
-static uint32_t open_flags(struct task *task, const char *link)
+/*
+ * How the file must be open when it is mapped again. For a private mapping of a named file
+ * reading is enough, whatever its protection becomes; for others it is what it was: the mode bits
+ * of the map_files link tell.
+ */
+static uint32_t open_flags(struct task *task, const Img__Vma *vma, const char *link)
 {
 	struct stat st;
 
+	if (vma->status & VMA_STATUS_FILE_PRIVATE && !(vma->status & VMA_STATUS_MEMFD))
+		return O_RDONLY;
 	if (fstatat(task->proc_fd, link, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return O_RDONLY;
 	switch (st.st_mode & 0600) {
@@ -82,7 +88,7 @@ static int name_file(struct checkpoint *c, struct task *task, const struct proc_
 	int r;
 
 	map_link(src, link, sizeof(link));
-	flags = open_flags(task, link);
+	flags = open_flags(task, vma, link);
 	vma->has_fdflags = true;
 	vma->fdflags = flags;
 	if (same_file(last, src, flags)) {
@@ -230,6 +236,8 @@ static int read_maps(struct checkpoint *c, struct task *task, const struct proc_
 	int r;
 
 	r = proc_maps_read(task->proc_fd, PROC_MAPS_ONLY, &c->set.arena, ret, err);
+	/* The session will want them, too. */
+	task->maps = r == 0 ? arena_memdup(&c->set.arena, ret, sizeof(*ret)) : NULL;
 	for (i = 0; r == 0 && i < ret->n_vmas; i++) {
 		was = vma_seen(before, &ret->vmas[i]);
 		ret->vmas[i].has_smaps = was != NULL;

@@ -327,8 +327,8 @@ int script_begin_send(struct op *op, struct task_tree *tree, struct thread *thre
 	struct arena scratch = ARENA_INIT;
 	struct xstate_layout layout;
 	struct gadgets gadgets;
-	struct proc_maps maps;
-	int r;
+	struct proc_maps maps = { 0 };
+	int r = 0;
 
 	if (!arch_native(&thread->regs))
 		return error_set(err, ERROR_SYSTEM, EOPNOTSUPP,
@@ -338,7 +338,10 @@ int script_begin_send(struct op *op, struct task_tree *tree, struct thread *thre
 		layout = tree->xstate;
 	else
 		regs_xstate_layout(&layout);
-	r = proc_maps_read(task->proc_fd, PROC_MAPS_ONLY, &scratch, &maps, err);
+	if (task->maps)
+		maps = *task->maps;
+	else
+		r = proc_maps_read(task->proc_fd, PROC_MAPS_ONLY, &scratch, &maps, err);
 	if (r == 0)
 		r = gadget_find(tree ? &tree->gadgets : NULL, task, &maps, 0, 0, &gadgets, err);
 	if (r == 0 && !gadgets.at[ARCH_GADGET_SYSCALL])

@@ -445,6 +445,7 @@ static int let_all_go(struct task_tree *tree, uint64_t patience_ns, struct error
 	int r, result = 0;
 
 	foreach_task (task, tree) {
+		task->maps = NULL;
 		foreach_thread (thread, task) {
 			r = thread->seized ? let_go(thread, patience_ns, result ? &other : &first)
 					   : 0;

@@ -24,6 +24,7 @@ enum task_state {
 	TASK_GONE,	    /* died while we held it; never among those listed after a stop */
 };
 
+struct proc_maps; /* kernel/proc-maps.h */
 struct task;
 
 /* When the call in which a thread sleeps is to end: task/timeout.h. */
@@ -98,7 +99,10 @@ struct task {
 	/* At the stop. Of the status all but the groups, which each thread has for itself. */
 	struct proc_stat stat;
 	struct proc_status status;
-	int stat_fd;	     /* as status_fd of a thread */
+	int stat_fd; /* as status_fd of a thread */
+	/* While it stands: its mappings where the caller has read them already, not ours, kept by
+	 * him until the task runs. Spares each session a reading. NULL as a rule. */
+	const struct proc_maps *maps;
 	struct arena *arena; /* the tree's; NULL in puppets and visits */
 };
 
