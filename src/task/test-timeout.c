@@ -76,6 +76,8 @@ static void readers_keep_it(void **state)
 	/* mov %dl,%al; setcc and other small ones do not overwrite it: mov $1,%dl */
 	assert_false(DIES(RDX, false, 0x88, 0xd0, 0xc3));
 	assert_false(DIES(RDX, false, 0xc6, 0xc2, 0x01, 0xc3));
+	/* movzbl %dh,%eax */
+	assert_false(DIES(RDX, false, 0x0f, 0xb6, 0xc6, 0xc3));
 }
 
 static void the_red_zone(void **state)

@@ -107,6 +107,8 @@ static bool operands(const struct decoder *d, size_t at, unsigned what, size_t i
 	ret->read |= d->red_zone && m.below && (m.base == RSP || m.base == RBP);
 	ret->read |= (what & RM_READ) && m.rm == d->reg;
 	ret->read |= (what & REG_READ) && m.reg == d->reg;
+	/* In instructions of 8 bits 4 to 7 may be ah, ch, dh, bh: the second bytes of 0 to 3. */
+	ret->read |= !d->rex && d->reg < 4 && (m.rm == d->reg + 4 || m.reg == d->reg + 4);
 	if (what & SMALL)
 		ret->read |= m.rm == d->reg || m.reg == d->reg;
 	else
@@ -154,10 +156,8 @@ static bool two_bytes(const struct decoder *d, size_t at, struct insn *ret)
 	}
 	if (op >= 0x90 && op <= 0x9f)
 		return operands(d, at, RM_READ | SMALL, 0, ret);
-	if (op == 0xb0 || op == 0xb1) { /* cmpxchg */
-		ret->read = d->reg == 0;
+	if (op == 0xb0 || op == 0xb1) /* cmpxchg; rax, which it reads too, is never asked about */
 		return operands(d, at, RM_READ | REG_READ, 0, ret);
-	}
 	if (op == 0xb6 || op == 0xb7 || op == 0xbe || op == 0xbf)
 		return operands(d, at, RM_READ | REG_WRITE, 0, ret);
 	return false;
