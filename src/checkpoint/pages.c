@@ -141,7 +141,8 @@ static int ranges_of(const struct checkpoint_pages *pages, struct page_list *ret
 			r = page_list_add(
 				ret, vma->start, vma->end,
 				vma->status & VMA_STATUS_FILE_PRIVATE ? TRACK_OWN_PAGES : 0, err);
-		else if (vma->status & (VMA_STATUS_ANON_SHARED | VMA_STATUS_MEMFD))
+		else if (vma->status & (VMA_STATUS_ANON_SHARED | VMA_STATUS_MEMFD) &&
+			 !(vma->status & VMA_STATUS_SYSVIPC)) /* those the namespace has */
 			r = page_list_add(ret, vma->start, vma->end, TRACK_SHARED, err);
 	}
 	return r;

@@ -215,38 +215,53 @@ static bool shows_object(const struct proc_vma *vma)
 	       (vma->kind == PROC_VMA_FILE && strncmp(vma->path, "/memfd:", 7) == 0);
 }
 
+/* Of shared mappings only those stay in maps that show an object, with a window for each: others
+ * are files, and not copied here. */
+static int find_windows(struct precopy *p, struct precopy_space *space, struct proc_maps *maps,
+			struct error *err)
+{
+	struct precopy_window *window;
+	size_t i, kept = 0, object = 0;
+	struct proc_vma *vma;
+	int r;
+
+	space->n_windows = 0;
+	space->windows = arena_array(&space->arena, struct precopy_window, maps->n_vmas);
+	if (!space->windows && maps->n_vmas)
+		return error_nomem(err);
+	for (i = 0; i < maps->n_vmas; i++) {
+		vma = &maps->vmas[i];
+		if (vma->shared) {
+			r = shows_object(vma) ? find_object(p, space, vma, &object, err) : -ENOENT;
+			if (r == -ENOENT)
+				continue;
+			if (r < 0)
+				return r;
+			window = &space->windows[space->n_windows++];
+			*window =
+				(struct precopy_window){ vma->start, vma->end, vma->pgoff, object };
+		}
+		maps->vmas[kept++] = *vma;
+	}
+	maps->n_vmas = kept;
+	return 0;
+}
+
 /* The maps as they are now: what is to be tracked, and what shows shared memory. */
 static int look(struct precopy *p, struct precopy_space *space, struct error *err)
 {
 	struct proc_maps maps = { 0 };
-	struct precopy_window *window;
 	/* smaps walks page tables: once is enough. */
 	enum proc_maps_detail detail = space->looked ? PROC_MAPS_ONLY : PROC_MAPS_SMAPS;
-	size_t i, object = 0;
 	int r;
 
 	space->looked = true;
 	arena_deinit(&space->arena);
-	space->n_windows = 0;
 	r = proc_maps_read(space->proc_fd, detail, &space->arena, &maps, err);
-	if (r < 0)
-		return r;
-	space->windows = arena_array(&space->arena, struct precopy_window, maps.n_vmas);
-	if (!space->windows && maps.n_vmas)
-		return error_nomem(err);
-	for (i = 0; i < maps.n_vmas; i++) {
-		if (!shows_object(&maps.vmas[i]))
-			continue;
-		r = find_object(p, space, &maps.vmas[i], &object, err);
-		if (r == -ENOENT)
-			continue;
-		if (r < 0)
-			return r;
-		window = &space->windows[space->n_windows++];
-		*window = (struct precopy_window){ maps.vmas[i].start, maps.vmas[i].end,
-						   maps.vmas[i].pgoff, object };
-	}
-	r = detail == PROC_MAPS_SMAPS ? page_expect(space->pages, space->proc_fd, &maps, err) : 0;
+	if (r == 0)
+		r = find_windows(p, space, &maps, err);
+	if (r == 0 && detail == PROC_MAPS_SMAPS)
+		r = page_expect(space->pages, space->proc_fd, &maps, err);
 	return r < 0 ? r : track_cover(space->track, &maps, err);
 }
 

@@ -4,25 +4,29 @@
  * limits.
  *
  * A visit to the namespace reads everything in one go and hands it back as plain records; then they
- * become messages. Nothing is taken out of a queue (MSG_COPY). A segment has to be
- * attached to be read, which leaves its last-attach time and its last pid changed: the one trace of
- * this file. ipcns-restore.c is the other direction.
+ * become messages. Nothing is taken out of a queue (MSG_COPY). A segment is read through a mapping
+ * of a task that has it attached; only one that nobody has attached must be attached to be read,
+ * which leaves its last-attach time and its last pid changed: the one trace of this file.
+ * ipcns-restore.c is the other direction.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ipc.h>
 #include <sys/mount.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "object/ipc-var.h"
+#include "object/look.h"
 #include "object/mount.h"
 #include "object/namespace-kinds.h"
 #include "object/ns-visit.h"
@@ -70,7 +74,58 @@ static int gap_record(struct buf *out, enum record_type what, int id, const char
 	return record_add(out, &rec, text, err);
 }
 
-static int read_shm(struct buf *out, struct error *err)
+/* A segment by way of a task that had it attached before the stop: its inode has its number. -1 =
+ * there is none, or not any more. */
+static int open_attached(const struct look *look, int id)
+{
+	const struct proc_vma *vma;
+	const struct look_task *task;
+	struct stat st;
+	char link[80];
+	size_t i, k;
+	int fd;
+
+	for (i = 0; look && i < look->n_tasks; i++) {
+		task = look->tasks[i];
+		for (k = 0; k < task->maps.n_vmas; k++) {
+			vma = &task->maps.vmas[k];
+			if (!vma->shared || vma->ino != (uint64_t)id ||
+			    vma->kind != PROC_VMA_FILE || strncmp(vma->path, "/SYSV", 5) != 0)
+				continue;
+			snprintf(link, sizeof(link), "/proc/%d/map_files/%llx-%llx", task->pid,
+				 (unsigned long long)vma->start, (unsigned long long)vma->end);
+			fd = open(link, O_RDONLY | O_NOATIME | O_CLOEXEC);
+			if (fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == (ino_t)id)
+				return fd;
+			if (fd >= 0)
+				close(fd);
+		}
+	}
+	return -1;
+}
+
+/*
+ * What is in a segment; the caller frees it. By read(), for a look through a mapping would make its
+ * holes pages. Returns NULL when it cannot be known.
+ */
+static void *copy_segment(const struct look *look, int id, uint64_t size)
+{
+	_cleanup_close_ int fd = open_attached(look, id);
+	void *data = malloc(size ? size : 1), *attached;
+
+	if (!data || (fd >= 0 && fd_pread_all(fd, data, size, 0, NULL) == 0))
+		return data;
+	attached = shmat(id, NULL, SHM_RDONLY);
+	if (attached == (void *)-1) {
+		free(data);
+		return NULL;
+	}
+	memcpy(data, attached, size);
+	(void)shmdt(attached);
+	return data;
+}
+
+static int read_shm(const struct look *look, struct buf *out, struct error *err)
 {
 	struct shm_info info;
 	int i, id, max = shmctl(0, SHM_INFO, (struct shmid_ds *)&info), r = 0;
@@ -78,15 +133,16 @@ static int read_shm(struct buf *out, struct error *err)
 	for (i = 0; i <= max && r >= 0; i++) {
 		struct record rec = { .type = RECORD_SHM };
 		struct shmid_ds ds;
-		void *data;
+		_cleanup_free_ void *data = NULL;
 
 		id = shmctl(i, SHM_STAT, &ds);
 		if (id < 0)
 			continue;
 		record_perm(&rec, id, &ds.shm_perm);
 		rec.size = ds.shm_segsz;
-		data = rec.size <= SHM_MAX ? shmat(id, NULL, SHM_RDONLY) : (void *)-1;
-		if (data == (void *)-1) {
+		if (rec.size <= SHM_MAX)
+			data = copy_segment(look, id, rec.size);
+		if (!data) {
 			r = gap_record(out, RECORD_SHM, id,
 				       rec.size > SHM_MAX ? "too large: restored as zeros"
 							  : "cannot be attached: restored as zeros",
@@ -97,7 +153,6 @@ static int read_shm(struct buf *out, struct error *err)
 		}
 		rec.len = rec.size;
 		r = record_add(out, &rec, data, err);
-		(void)shmdt(data);
 		if (r >= 0 && (ds.shm_perm.mode & SHM_DEST))
 			r = gap_record(out, RECORD_SHM, id,
 				       "marked for removal: it stays when its last user is gone",
@@ -250,6 +305,7 @@ static int ipc_look_new(struct capture *cap, int proc_fd, struct error *err)
 
 struct reading {
 	struct ipc_look *look;
+	const struct look *tasks; /* NULL = nobody was looked at */
 	struct buf out;
 };
 
@@ -263,7 +319,7 @@ static int read_all(void *arg, struct error *err)
 	rec.len = reading->look->vars.len;
 	r = record_add(out, &rec, reading->look->vars.data, err);
 	if (r >= 0)
-		r = read_shm(out, err);
+		r = read_shm(reading->tasks, out, err);
 	if (r >= 0)
 		r = read_sem(out, err);
 	if (r >= 0)
@@ -379,7 +435,7 @@ static int take_all(struct capture *cap, uint32_t id, struct bytes records, stru
 static int ipc_capture(struct capture *cap, const struct capture_ns *ns, struct error *err)
 {
 	static const enum image_kind kinds[] = { IMAGE_IPC_SHM, IMAGE_IPC_SEM, IMAGE_IPC_MSG };
-	struct reading reading = { .out = BUF_INIT };
+	struct reading reading = { .tasks = cap->look, .out = BUF_INIT };
 	size_t i;
 	int r = 0;
 

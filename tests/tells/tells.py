@@ -134,7 +134,7 @@ ROWS = [
     Row("inotify: files read", "^inotify", New("IN_ACCESS")),
     Row("inotify: files changed", "^inotify", New()),
     Row("page cache of files", "^mincore", New(), "files are read to be hashed"),
-    Row("System V IPC times and pids", "^ipc/", New(), "reading a segment needs an attach"),
+    Row("System V IPC times and pids", "^ipc/", New()),
     Row("TCP segments sent again, drops", "^net/.*(Retrans|Timeouts|Lost|Drop|Err|RTO|Abort|Fail)|^tcp/.*(retrans|lost|sacked)", Rise()),
     Row("TCP segments", "^net/(snmp|netstat)|^tcp/unsent.*(backoff|probes)", Rise(12)),
     Row("TCP state, repair mode", "^tcp/", New()),
