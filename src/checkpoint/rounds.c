@@ -26,10 +26,10 @@
 #define PAGES_FEW	64   /* not worth another round */
 #define PAYS_PERCENT	85   /* of the round before: less progress than this does not pay */
 #define POOR_MAX	2    /* rounds in a row that did not pay */
-#define SPARE_PAGES	4096 /* written while the container is being stopped */
+#define SPARE_PAGES	4096ULL /* written while the container is being stopped */
 #define SPARE_RUNS	1024
-#define READY_MAX_PAGES 65536	/* 256 MiB; what is more goes to the file in the stop */
-#define BASE_NS		3000000 /* of a stop, besides memory: a guess before it is known */
+#define READY_MAX_PAGES 262144ULL /* 1 GiB; what is more goes to the file in the stop, slowly */
+#define BASE_NS		3000000	  /* of a stop, besides memory: a guess before it is known */
 
 /* Pages of one address space on their way into the store. */
 struct batch {
@@ -430,7 +430,9 @@ static bool pays(const struct checkpoint *c, uint64_t before, unsigned *poor)
  */
 static int make_ready(struct precopy *p, bool *ret_grown, struct error *err)
 {
-	uint64_t pages = MIN(p->last_pages + SPARE_PAGES, READY_MAX_PAGES);
+	uint64_t free_pages = (uint64_t)MAX(sysconf(_SC_AVPHYS_PAGES), 0L);
+	uint64_t most = MIN(READY_MAX_PAGES, MAX(free_pages / 2, SPARE_PAGES));
+	uint64_t pages = MIN(p->last_pages + SPARE_PAGES, most);
 	size_t i;
 	int r = 0;
 
@@ -442,7 +444,7 @@ static int make_ready(struct precopy *p, bool *ret_grown, struct error *err)
 	*ret_grown = pages > p->ready_pages;
 	if (!*ret_grown)
 		return 0;
-	p->ready_pages = MIN(pages + pages / 2, READY_MAX_PAGES);
+	p->ready_pages = MIN(pages + pages / 2, most);
 	return page_store_ready(p->store, p->ready_pages * AMBER_PAGE_SIZE, err);
 }
 
