@@ -9,7 +9,7 @@ import struct
 
 HEAD = struct.Struct("<4Q")  # ready, looks, operations, gaps ever
 GAP = struct.Struct("<2Q")   # end, length; ns of CLOCK_MONOTONIC
-RING = 4096
+RING = 32768  # as in subject.c
 SIZE = HEAD.size + RING * GAP.size
 FLOOR_MS = 0.2  # shorter gaps are not told
 SHARED_NS = 300000  # what may be missing of a gap in another that is the same one
