@@ -26,7 +26,9 @@ static void thread_close(struct thread *thread)
 {
 	if (thread->status_fd)
 		close(thread->status_fd);
-	thread->status_fd = 0;
+	if (thread->children_fd)
+		close(thread->children_fd);
+	thread->status_fd = thread->children_fd = 0;
 }
 
 void census_task_close(struct task *task)
@@ -197,6 +199,27 @@ static int scan_threads(struct census *c, struct task *task, struct error *err)
 	return r;
 }
 
+/*
+ * From files opened before the stop. Returns 1 when they do not tell all: a thread has none, or has
+ * more children than fit, or has just ended.
+ */
+static int reread_children(const struct task *task, struct arena *arena, struct proc_numbers *ret)
+{
+	const struct thread *thread;
+	unsigned char text[512];
+	ssize_t n;
+
+	foreach_thread (thread, task) {
+		if (!thread->children_fd)
+			return 1;
+		n = pread(thread->children_fd, text, sizeof(text), 0);
+		if (n < 0 || n == (ssize_t)sizeof(text) ||
+		    proc_children_parse((struct bytes){ text, (size_t)n }, arena, ret, NULL) < 0)
+			return 1;
+	}
+	return 0;
+}
+
 static int scan_children(struct census *c, struct task *task, struct error *err)
 {
 	struct arena scratch = ARENA_INIT;
@@ -204,7 +227,11 @@ static int scan_children(struct census *c, struct task *task, struct error *err)
 	struct task *child;
 	int r;
 
-	r = proc_children_read(task->proc_fd, &scratch, &pids, err);
+	r = task->n_threads ? reread_children(task, &scratch, &pids) : 1;
+	if (r == 1) {
+		pids = (struct proc_numbers){ 0 };
+		r = proc_children_read(task->proc_fd, &scratch, &pids, err);
+	}
 	if (gone(r)) {
 		error_clear(err);
 		r = 0;
@@ -264,6 +291,14 @@ void census_look(struct census *c)
 				return;
 			snprintf(name, sizeof(name), "task/%d/status", thread->tid);
 			thread->status_fd = open_ahead(task->proc_fd, name);
+		}
+	}
+	foreach_task (task, c->tree) {
+		foreach_thread (thread, task) {
+			if (!left--)
+				return;
+			snprintf(name, sizeof(name), "task/%d/children", thread->tid);
+			thread->children_fd = open_ahead(task->proc_fd, name);
 		}
 	}
 }

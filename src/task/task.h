@@ -78,6 +78,7 @@ struct thread {
 	struct regs_rseq rseq;
 	struct proc_status *status; /* at the stop, whole; NULL in puppets and visits */
 	int status_fd;		    /* its status file, opened while it still ran; 0 = not open */
+	int children_fd;	    /* ... and its list of children */
 };
 
 struct task {
