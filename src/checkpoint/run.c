@@ -154,7 +154,6 @@ static int step_stop(struct checkpoint *c, struct error *err)
 	};
 	int r;
 
-	checkpoint_hurry(c, true);
 	r = task_tree_stop(&c->op, &options, &c->tree, err);
 	if (r < 0)
 		return r;
@@ -166,7 +165,6 @@ static int step_stop(struct checkpoint *c, struct error *err)
 static void undo_stop(struct checkpoint *c)
 {
 	task_tree_deinit(&c->tree);
-	checkpoint_hurry(c, false);
 }
 
 /* The root task as it stands, and what is named through it. */
@@ -192,7 +190,6 @@ static int step_resume(struct checkpoint *c, struct error *err)
 	int r = c->request->stop ? task_tree_kill(&c->tree, err) : task_tree_resume(&c->tree, err);
 
 	clock_gettime(CLOCK_REALTIME, &c->resumed);
-	checkpoint_hurry(c, false);
 	if (!c->tree.resumed_ns) /* killed, not resumed: the stand ends here */
 		c->tree.resumed_ns = clock_ns();
 	c->result->freeze_ns = c->tree.resumed_ns - c->tree.stopping_ns;

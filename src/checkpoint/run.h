@@ -46,8 +46,7 @@ struct checkpoint {
 	struct shmem_list shmem;
 	struct checkpoint_mm **mms; /* mm.c: for the look after the thaw */
 	size_t n_mms;
-	bool hurries; /* our threads run as real-time ones */
-	int proc_fd;  /* of the root task, opened before the stop */
+	int proc_fd; /* of the root task, opened before the stop */
 	struct archive_writer archive;
 	struct precopy *precopy;
 	uint64_t memory_estimate; /* bytes */
@@ -75,10 +74,6 @@ int checkpoint_ns_ids(struct checkpoint *c, struct task *task, Img__TaskKobjIds 
 		      struct error *err) _must_check_;
 /* inventory.img, which says what the image set is. */
 int checkpoint_inventory(struct checkpoint *c, struct error *err) _must_check_;
-
-/* hurry.c - real-time priority for our threads while the container stands still; all there are by
- * now. */
-void checkpoint_hurry(struct checkpoint *c, bool on);
 
 /* tasks.c - process tree, cores, descriptors, files, memory maps of every task. In the stop. */
 int checkpoint_capture_tasks(struct checkpoint *c, struct error *err) _must_check_;
